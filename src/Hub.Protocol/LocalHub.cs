@@ -1,0 +1,76 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Hub.Protocol;
+
+/// <summary>
+/// What a running hub writes to <c>hub.json</c> in its data directory, so that the command line and the local node find it
+/// on the same machine. Holds no secret; the owner-only token stands beside it in <c>admin.token</c>.
+/// </summary>
+/// <param name="Pid">The hub's process id.</param>
+/// <param name="Grpc">Address of its gRPC listener, such as <c>http://127.0.0.1:5100</c>.</param>
+/// <param name="Http">Address of its HTTP listener, such as <c>http://127.0.0.1:5180</c>.</param>
+/// <param name="Version">The hub's version.</param>
+public sealed record LocalHub(
+    [property: JsonPropertyName("pid")] int Pid,
+    [property: JsonPropertyName("grpc")] string Grpc,
+    [property: JsonPropertyName("http")] string Http,
+    [property: JsonPropertyName("version")] string Version)
+{
+    /// <summary>Name of the file a running hub writes.</summary>
+    public const string FileName = "hub.json";
+    /// <summary>Name of the file that holds the owner-only token.</summary>
+    public const string TokenFileName = "admin.token";
+
+    /// <summary>
+    /// The data directory when none is given: <c>AKKAHUB_DATA_DIR</c>, or <c>akkahub</c> below <c>XDG_DATA_HOME</c>, or
+    /// <c>~/.local/share/akkahub</c>.
+    /// </summary>
+    public static string DefaultDataDirectory()
+    {
+        var set = Environment.GetEnvironmentVariable("AKKAHUB_DATA_DIR");
+        if (!string.IsNullOrEmpty(set))
+            return Path.GetFullPath(set);
+        var xdg = Environment.GetEnvironmentVariable("XDG_DATA_HOME");
+        var root = !string.IsNullOrEmpty(xdg) && Path.IsPathRooted(xdg)
+            ? xdg
+            : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share");
+        return Path.Combine(root, "akkahub");
+    }
+
+    /// <summary>Reads <c>hub.json</c> of a data directory; null if there is none or it cannot be read.</summary>
+    public static LocalHub? TryRead(string dataDirectory)
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<LocalHub>(File.ReadAllBytes(Path.Combine(dataDirectory, FileName)));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Reads the owner-only token of a data directory; null if there is none or it cannot be read.</summary>
+    public static string? TryReadToken(string dataDirectory)
+    {
+        try
+        {
+            var token = File.ReadAllText(Path.Combine(dataDirectory, TokenFileName)).Trim();
+            return token.Length == 0 ? null : token;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Writes <c>hub.json</c>, replacing it in one step.</summary>
+    public void Write(string dataDirectory)
+    {
+        var target = Path.Combine(dataDirectory, FileName);
+        var temporary = target + ".new";
+        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(this));
+        File.Move(temporary, target, overwrite: true);
+    }
+}
