@@ -1,0 +1,190 @@
+using AkkaHub.V1;
+using Grpc.Core;
+using Grpc.Net.Client;
+using Hub.Node.Logging;
+using Hub.Node.Streams;
+using Microsoft.Extensions.Logging;
+
+namespace Hub.Node.Uplink;
+
+/// <summary>What the uplink needs of the agent.</summary>
+internal interface IUplinkOwner
+{
+    /// <summary>Makes the first message of a session.</summary>
+    NodeHello Hello(uint reconnects, string lastDisconnect, bool takeOver);
+    /// <summary>Makes a sign of life.</summary>
+    NodeHeartbeat Beat();
+    /// <summary>Takes the hub's limits.</summary>
+    void Welcomed(NodeWelcome welcome);
+    /// <summary>Handles what the hub says in a session.</summary>
+    ValueTask HandleAsync(ConnectResponse message, Outbox outbox, CancellationToken cancellationToken);
+    /// <summary>Control messages to repeat at the beginning of a session.</summary>
+    IReadOnlyList<ConnectRequest> Repeat();
+}
+
+/// <summary>
+/// Keeps the agent connected: dials the hub's members in turn, runs one session at a time, and decides after each whether,
+/// where and when to dial again. Each change is logged once, not each attempt.
+/// </summary>
+internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkOwner owner, TimeProvider time, ILogger log)
+{
+    /// <summary>A session that lasted this long was stable: the back-off begins anew.</summary>
+    private static readonly TimeSpan Stable = TimeSpan.FromSeconds(30);
+
+    private readonly HubTargets _targets = new(options);
+    private readonly Backoff _backoff = new(options.MaxBackoff, Random.Shared.NextDouble);
+    private UplinkSession? _session;
+    private uint _contacts;
+    private string _lastDisconnect = "";
+    private bool _takeOver = options.TakeOver;
+    // What was logged since the last welcome: with several members, causes may alternate.
+    private readonly HashSet<string> _logged = [];
+    private string? _revoked;
+
+    /// <summary>The session that is on; null if none.</summary>
+    public UplinkSession? Session => Volatile.Read(ref _session);
+
+    /// <summary>Wakes the session's writer, if there is one.</summary>
+    public void Pulse() => Session?.Pulse();
+
+    /// <summary>Runs until the hub sends the agent away for good, or until cancelled.</summary>
+    /// <returns>How the last session ended.</returns>
+    public async Task<SessionEnd> RunAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var hint = TimeSpan.Zero;
+            for (var i = 0; i < _targets.Count; i++)
+            {
+                var began = time.GetTimestamp();
+                var (end, welcomed) = await DialAsync(cancellationToken).ConfigureAwait(false);
+                if (end.Verdict is Verdict.NameClaimed or Verdict.SentAway or Verdict.Stopped
+                    || (end.Verdict == Verdict.TokenRevoked && !_targets.TokenMayChange))
+                {
+                    return end;
+                }
+
+                if (end.Verdict is Verdict.NodeLive or Verdict.TokenRefused or Verdict.TokenRevoked)
+                    _backoff.Raise();
+                else if (welcomed && time.GetElapsedTime(began) >= Stable)
+                    _backoff.Reset();
+                hint = end.RetryAfter > hint ? end.RetryAfter : hint;
+                if (welcomed)
+                    break;
+            }
+
+            await Task.Delay(_backoff.Next(hint), time, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<(SessionEnd End, bool Welcomed)> DialAsync(CancellationToken cancellationToken)
+    {
+        if (_targets.Next() is not { } target)
+            return (Report(SessionEnd.Broken("no hub runs on this data directory"), _targets.Place, welcomed: false), false);
+        if (_revoked is not null && _revoked == target.Token)
+            return (new SessionEnd(Verdict.TokenRevoked, "the token was revoked"), false);
+        var welcomed = false;
+        SessionEnd end;
+        try
+        {
+            log.Dialling(target.Address.Authority);
+            (end, welcomed) = await CallAsync(target, () => welcomed = true, cancellationToken).ConfigureAwait(false);
+        }
+        catch (DisconnectedException e)
+        {
+            end = SessionEnd.From(e.Disconnect);
+        }
+        catch (RpcException e)
+        {
+            end = SessionEnd.From(e);
+        }
+        catch (Exception e) when (e is TimeoutException or ProtocolException or HttpRequestException or IOException)
+        {
+            end = SessionEnd.Broken(e is TimeoutException ? "the hub did not answer in time" : e.Message);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            // The agent holds people's programs: whatever goes wrong with the hub, it must not end them.
+            log.SessionFailed(e);
+            end = SessionEnd.Broken(e.Message);
+        }
+
+        cancellationToken.ThrowIfCancellationRequested();
+        if (end.Verdict == Verdict.TokenRevoked)
+            _revoked = target.Token ?? "";
+        if (welcomed)
+            _lastDisconnect = end.Cause;
+        return (Report(end, target.Address.Authority, welcomed), welcomed);
+    }
+
+    private async Task<(SessionEnd End, bool Welcomed)> CallAsync(HubTarget target, Action onWelcome, CancellationToken cancellationToken)
+    {
+        using var channel = GrpcChannel.ForAddress(target.Address, new GrpcChannelOptions { HttpHandler = Handler(), DisposeHttpClient = true });
+        var headers = new Metadata();
+        if (target.Token is { } token)
+            headers.Add("authorization", "Bearer " + token);
+        using var aborting = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var call = new NodeBridgeService.NodeBridgeServiceClient(channel).Connect(headers, cancellationToken: aborting.Token);
+        using var session = new UplinkSession(call, table, time, owner.Beat, aborting.Token);
+        try
+        {
+            var welcome = await session.GreetAsync(owner.Hello(_contacts, _lastDisconnect, _takeOver)).ConfigureAwait(false);
+            onWelcome();
+            _contacts++;
+            _takeOver = false;
+            _logged.Clear();
+            owner.Welcomed(welcome);
+            log.Connected(welcome.HubMember, target.Address.Authority, welcome.SessionEpoch, welcome.HubVersion, welcome.HeartbeatIntervalMs);
+            Volatile.Write(ref _session, session);
+            foreach (var message in owner.Repeat())
+                session.Say(message);
+            return (await session.RunAsync(welcome, owner.HandleAsync).ConfigureAwait(false), true);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return (SessionEnd.Broken("the call was cancelled"), Session is not null);
+        }
+        finally
+        {
+            Volatile.Write(ref _session, null);
+            await aborting.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private SessionEnd Report(SessionEnd end, string address, bool welcomed)
+    {
+        if (end.Verdict == Verdict.Stopped)
+            return end;
+        if (end.Verdict is Verdict.SentAway || (end.Verdict == Verdict.TokenRevoked && !_targets.TokenMayChange))
+        {
+            log.SentAway(end.Reason, end.Cause);
+            return end;
+        }
+
+        var key = welcomed ? "lost" : end.Verdict.ToString();
+        if (!_logged.Add(key))
+            return end;
+        if (welcomed)
+            log.Disconnected(address, end.Cause);
+        else if (end.Verdict == Verdict.NodeLive)
+            log.NodeLive(options.Name);
+        else if (end.Verdict == Verdict.NameClaimed)
+            log.NameClaimed(options.Name);
+        else if (end.Verdict is Verdict.TokenRefused or Verdict.TokenRevoked)
+            log.TokenRefused(end.Cause);
+        else
+            log.Unreachable(end.Cause, address, options.MaxBackoff.TotalSeconds);
+        return end;
+    }
+
+    private static SocketsHttpHandler Handler() => new()
+    {
+        ConnectTimeout = TimeSpan.FromSeconds(5),
+        EnableMultipleHttp2Connections = true,
+        KeepAlivePingDelay = TimeSpan.FromSeconds(30),
+        KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
+        PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
+        // A proxy for web pages speaks no cleartext HTTP/2 and has no business between a node and its hub.
+        UseProxy = false,
+    };
+}

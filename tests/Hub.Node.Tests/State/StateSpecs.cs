@@ -1,0 +1,127 @@
+using Hub.Node.Logging;
+using Hub.Node.State;
+using Hub.Node.Uplink;
+using Hub.Protocol;
+
+namespace Hub.Node.Tests.State;
+
+public sealed class StateSpecs : IDisposable
+{
+    private readonly string _directory = Directory.CreateTempSubdirectory("akkahub-state-").FullName;
+
+    public void Dispose() => Directory.Delete(_directory, recursive: true);
+
+    [Fact]
+    public async Task The_claim_is_made_once_and_owner_only()
+    {
+        var path = Path.Combine(_directory, "a", "b");
+        byte[] key;
+        using (var first = await StateDirectory.OpenAsync(path, TimeProvider.System, CancellationToken.None))
+            key = first.ClaimKey;
+        using var second = await StateDirectory.OpenAsync(path, TimeProvider.System, CancellationToken.None);
+        second.ClaimKey.ShouldBe(key);
+        File.GetUnixFileMode(Path.Combine(path, "claim.key")).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        File.GetUnixFileMode(path).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+    }
+
+    [Fact]
+    public async Task A_second_agent_is_refused_and_presence_names_the_first()
+    {
+        AgentPresence.Inspect(_directory).IsRunning.ShouldBeFalse();
+        using (await StateDirectory.OpenAsync(_directory, TimeProvider.System, CancellationToken.None))
+        {
+            AgentPresence.Inspect(_directory).ShouldSatisfyAllConditions(p => p.IsRunning.ShouldBeTrue(), p => p.Pid.ShouldBe(Environment.ProcessId));
+            var refused = await Should.ThrowAsync<StateDirectoryException>(() => StateDirectory.OpenAsync(_directory, TimeProvider.System, CancellationToken.None));
+            refused.ExitCode.ShouldBe(ExitCodes.AlreadyRunning);
+            refused.Message.ShouldContain($"process {Environment.ProcessId}");
+            (await AgentPresence.Inspect(_directory).WaitUntilGoneAsync(TimeSpan.FromMilliseconds(60), TimeProvider.System)).ShouldBeFalse();
+        }
+
+        var gone = AgentPresence.Inspect(_directory);
+        gone.ShouldSatisfyAllConditions(p => p.IsRunning.ShouldBeFalse(), p => p.Terminate().ShouldBeFalse());
+        (await gone.WaitUntilGoneAsync(TimeSpan.FromSeconds(1), TimeProvider.System)).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task A_number_used_again_is_not_mistaken_for_the_agent()
+    {
+        using var held = AgentLock.TryAcquire(_directory).ShouldNotBeNull();
+        await File.WriteAllTextAsync(Path.Combine(_directory, AgentPresence.PidFileName), $"{Environment.ProcessId} 1\n");
+        // Signal 0 would reach this process: only the start time stands in the way.
+        AgentPresence.Inspect(_directory).ShouldSatisfyAllConditions(p => p.IsRunning.ShouldBeTrue(), p => p.Pid.ShouldBeNull(), p => p.Terminate(0).ShouldBeFalse());
+        AgentPresence.WritePid(_directory);
+        AgentPresence.Inspect(_directory).ShouldSatisfyAllConditions(p => p.Pid.ShouldBe(Environment.ProcessId), p => p.Terminate(0).ShouldBeTrue());
+    }
+
+    [Fact]
+    public async Task A_broken_claim_is_refused_and_left_alone()
+    {
+        await File.WriteAllTextAsync(Path.Combine(_directory, "claim.key"), "short");
+        (await Should.ThrowAsync<StateDirectoryException>(() => StateDirectory.OpenAsync(_directory, TimeProvider.System, CancellationToken.None)))
+            .Message.ShouldContain("must hold 32 bytes and holds 5");
+        (await File.ReadAllTextAsync(Path.Combine(_directory, "claim.key"))).ShouldBe("short");
+    }
+
+    [Fact]
+    public void Every_wrong_option_is_named_at_once()
+    {
+        var errors = new List<string>();
+        var raw = new RawNodeOptions
+        {
+            Hub = "a b,ftp://x",
+            Name = "Not Good",
+            Labels = ["novalue", "k=v"],
+            Allow = ["exec,fly"],
+            BufferBytes = "1",
+            WhenOffline = "cry",
+            LogLevel = "loud",
+            Shell = "sh",
+            Token = "a",
+            TokenFile = "/no/such",
+        };
+        NodeOptionsReader.Read(raw, _ => null, errors).ShouldBeNull();
+        foreach (var option in new[] { "--hub 'a b'", "--hub 'ftp://x'", "--name 'Not Good'", "--label 'novalue'", "--allow 'fly'", "--buffer-bytes '1'", "--when-offline 'cry'", "--log-level 'loud'", "--shell 'sh'", "--token-file '/no/such'" })
+            errors.ShouldContain(e => e.StartsWith(option), option);
+        errors.ShouldAllBe(e => e.Contains("must") || e.Contains("give one"));
+    }
+
+    [Fact]
+    public void Defaults_come_from_the_environment()
+    {
+        var variables = new Dictionary<string, string> { ["AKKAHUB_ADDR"] = "one:1,https://two:2", ["AKKAHUB_TOKEN"] = "t\n", ["XDG_STATE_HOME"] = "/state" };
+        var options = NodeOptionsReader.Read(new RawNodeOptions { Name = "n", Allow = ["none"] }, n => variables.GetValueOrDefault(n), []).ShouldNotBeNull();
+        options.ShouldSatisfyAllConditions(
+            o => o.Hubs.ShouldBe([new Uri("http://one:1"), new Uri("https://two:2")]), o => o.Token.ShouldBe("t"),
+            o => o.StateDirectory.ShouldBe("/state/akkahub/node-n"), o => o.AllowExec.ShouldBeFalse(), o => o.MainTerminal.ShouldBeFalse());
+    }
+
+    [Theory]
+    [InlineData("Box.Example.COM", "box.example.com")]
+    [InlineData("-my host-", "my-host")]
+    [InlineData("ü", "node")]
+    public void A_host_name_is_made_a_node_name(string host, string name) => NodeOptionsReader.ToNodeName(host).ShouldBe(name);
+
+    [Fact]
+    public void Pauses_grow_to_the_most_and_never_undercut_a_hint()
+    {
+        var longest = new Backoff(TimeSpan.FromSeconds(30), () => 1);
+        Enumerable.Range(0, 7).Select(_ => longest.Next(TimeSpan.Zero).TotalSeconds).ShouldBe([1, 2, 4, 8, 16, 30, 30]);
+        longest.Reset();
+        longest.Next(TimeSpan.Zero).TotalSeconds.ShouldBe(1);
+        longest.Raise();
+        longest.Next(TimeSpan.Zero).TotalSeconds.ShouldBe(30);
+        new Backoff(TimeSpan.FromSeconds(30), () => 0).Next(TimeSpan.FromSeconds(5)).TotalSeconds.ShouldBe(5);
+    }
+
+    [Fact]
+    public void The_log_file_is_bounded()
+    {
+        var path = Path.Combine(_directory, "agent.log");
+        var file = new RotatingFile(path, 1000);
+        for (var i = 0; i < 100; i++)
+            file.Write(new string('x', 99) + "\n");
+        new FileInfo(path).Length.ShouldBeLessThanOrEqualTo(1100);
+        new FileInfo(path + ".1").Length.ShouldBeLessThanOrEqualTo(1100);
+        Directory.GetFiles(_directory).Length.ShouldBe(2);
+    }
+}
