@@ -1,0 +1,61 @@
+using Akka.Actor;
+using AkkaHub.V1;
+using Hub.Actors.Bridge;
+using Hub.Actors.Events;
+using Hub.Actors.Settings;
+using Hub.Actors.Telemetry;
+using Microsoft.Extensions.Logging;
+
+namespace Hub.Actors;
+
+/// <summary>What every actor of a member shares. All of it is immutable or thread-safe.</summary>
+/// <param name="Settings">The limits.</param>
+/// <param name="Metrics">The instruments.</param>
+/// <param name="Readiness">Why the member is not ready.</param>
+/// <param name="Time">The clock.</param>
+/// <param name="Log">Where actors log.</param>
+public sealed record HubRuntime(HubSettings Settings, HubMetrics Metrics, Readiness Readiness, TimeProvider Time, ILogger Log)
+{
+    /// <summary>Credit of this member.</summary>
+    public MemoryBudget Budget { get; } = new(Settings.Flow.MemoryBudgetBytes, Metrics);
+
+    /// <summary>Streams of nodes on this member.</summary>
+    public StreamLoad Load { get; } = new();
+
+    /// <summary>When the member started, microseconds since the Unix epoch.</summary>
+    public long StartedUnixUs { get; } = Time.GetUtcNow().ToUnixUs();
+
+    /// <summary>The clock in microseconds since the Unix epoch.</summary>
+    public long NowUnixUs() => Time.GetUtcNow().ToUnixUs();
+
+    /// <summary>Publishes a mesh event on the member's EventStream.</summary>
+    public void Publish(ActorSystem system, MeshEventType type, string subject, string message)
+    {
+        Metrics.EventPublished();
+        system.EventStream.Publish(new MeshEventRaised(type, subject, message, NowUnixUs()));
+    }
+}
+
+/// <summary>Times as they are stored: microseconds since the Unix epoch.</summary>
+public static class UnixTime
+{
+    /// <summary>Microseconds since the Unix epoch.</summary>
+    public static long ToUnixUs(this DateTimeOffset time) => (time.UtcTicks - DateTimeOffset.UnixEpoch.UtcTicks) / TimeSpan.TicksPerMicrosecond;
+
+    /// <summary>The protobuf form; null for 0, which means 'not known'. Nonsense from a node's clock is held within what the form can say.</summary>
+    public static Google.Protobuf.WellKnownTypes.Timestamp? ToTimestamp(this long unixUs)
+    {
+        if (unixUs == 0)
+            return null;
+        const long Max = 253_402_300_799_000_000;
+        var us = Math.Clamp(unixUs, -62_135_596_800_000_000, Max);
+        var seconds = Math.DivRem(us, 1_000_000, out var rest);
+        if (rest < 0)
+        {
+            seconds--;
+            rest += 1_000_000;
+        }
+
+        return new() { Seconds = seconds, Nanos = (int)rest * 1000 };
+    }
+}

@@ -1,0 +1,529 @@
+using System.Diagnostics;
+using Akka.Actor;
+using Akka.Persistence;
+using AkkaHub.Internal.V1;
+using AkkaHub.V1;
+using Hub.Actors.Registry;
+using Hub.Actors.Telemetry;
+using Hub.Protocol;
+
+namespace Hub.Actors.Nodes;
+
+/// <summary>
+/// Owns one node: the only writer of its journal. What arrives is checked, queued and written with one write in flight; only
+/// from that write's callback does it apply, acknowledge, answer and wake readers, so that whatever anyone was told is durable.
+/// A failed write stops it; its partition makes it again and the bridge attaches anew. This part is the write; sessions and
+/// requests stand in the other two.
+/// </summary>
+public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
+{
+    private static readonly TimeSpan TickInterval = TimeSpan.FromSeconds(1);
+
+    private sealed record Tick
+    {
+        public static readonly Tick Instance = new();
+    }
+
+    private sealed record Housekeeping
+    {
+        public static readonly Housekeeping Instance = new();
+    }
+
+    private readonly string _node;
+    private readonly HubRuntime _hub;
+    private readonly IActorRef _snapshots;
+    private readonly PendingEvents _pending;
+    private readonly NodeReaders _readers;
+    private readonly NodeRequests _requests;
+    private readonly CallerHolds _holds;
+    private readonly HashSet<string> _touched = new(StringComparer.Ordinal);
+    private readonly double _snapshotJitter;
+    private readonly long _started = Stopwatch.GetTimestamp();
+    private NodeState _state;
+    private NodeSession? _session;
+    private List<PendingRow> _inFlight = [];
+    private int _inFlightDone;
+    private bool _writing;
+    private long _writeStarted;
+    private long _journaledBytes;
+    private SnapshotStage _snapshotStage;
+    private long _snapshotStarted;
+    private long _previousSnapshot;
+    private bool _purged;
+    private bool _purgedAtSave;
+    private bool _stopping;
+    private NodeStatus _listedAs = NodeStatus.Connecting;
+    private EraseStage _eraseStage;
+
+    private enum SnapshotStage
+    {
+        None,
+        Waiting,
+        Saving,
+        Deleting,
+    }
+
+    private enum EraseStage
+    {
+        None,
+        Accepted,
+        Forgotten,
+        Saving,
+    }
+
+    /// <summary>Makes the actor of one node.</summary>
+    public NodeActor(string node, HubRuntime hub, IActorRef snapshots)
+    {
+        _node = node;
+        _hub = hub;
+        _snapshots = snapshots;
+        _state = new NodeState(hub.Settings);
+        _pending = new PendingEvents(hub.Settings.Flow.MaxEventBytes);
+        _holds = new CallerHolds(hub.Settings.Commands.TailBytes);
+        _readers = new NodeReaders(hub.Settings.Terminals.MaxWaitingReaders);
+        _requests = new NodeRequests(hub.Settings.Terminals.MaxPendingInputs);
+        // Different for each node but not random, so that nodes of the same traffic do not all reach their snapshot together.
+        _snapshotJitter = 1 + StableHash.Of(node) % 1000 / 2000.0;
+    }
+
+    /// <summary>Its persistence id.</summary>
+    public override string PersistenceId => PersistenceIdOf(_node);
+
+    /// <inheritdoc/>
+    public ITimerScheduler Timers { get; set; } = null!;
+
+    /// <summary>The persistence id of a node. Never changes: stored data is found by it.</summary>
+    public static string PersistenceIdOf(string node) => "node-" + node;
+
+    /// <summary>Makes it.</summary>
+    public static Props Props(string node, HubRuntime hub, IActorRef snapshots) =>
+        Akka.Actor.Props.Create(() => new NodeActor(node, hub, snapshots));
+
+    /// <inheritdoc/>
+    protected override void OnRecover(object message)
+    {
+        switch (message)
+        {
+            case SnapshotOffer offer:
+                _state = NodeState.Restore((NodeSnapshot)offer.Snapshot, _hub.Settings);
+                _previousSnapshot = offer.Metadata.SequenceNr;
+                break;
+            case NodeEvents row:
+                foreach (var e in row.Events)
+                {
+                    _state.Apply(e);
+                    // Whether the snapshot that forgets the bytes was saved is not known: another is due.
+                    _purged |= e.EventCase == NodeEvent.EventOneofCase.TerminalPurged;
+                }
+
+                _journaledBytes += row.CalculateSize();
+                break;
+            case RecoveryCompleted:
+                _sessionOpen = _state.SessionOpen;
+                _lastInstance = _state.Session?.InstanceId;
+                _claim = _state.ClaimHash;
+                _epoch = _state.Session?.Epoch ?? 0;
+                _hub.Metrics.Recovered("node", Stopwatch.GetElapsedTime(_started));
+                Timers.StartPeriodicTimer(Housekeeping.Instance, Housekeeping.Instance, TimeSpan.FromMinutes(10));
+                Context.SetReceiveTimeout(_hub.Settings.Registry.PassivateAfter);
+                Context.Parent.Tell(new NodeRecovered(_node));
+                ConsiderSnapshot();
+                break;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void OnCommand(object message)
+    {
+        switch (message)
+        {
+            case FromNode m when m.Epoch == _session?.Epoch:
+                OnFromNode(_session, m.Message);
+                break;
+            case FromNode:
+                break;
+            case NodeRequest m:
+                OnRequest(m.Request, m.Caller);
+                break;
+            case Attach m:
+                OnAttach(m);
+                break;
+            case LivenessReport m when m.Epoch == _session?.Epoch:
+                if (m.State != NodeStatus.Stale)
+                    _session.Draining = m.State == NodeStatus.Draining;
+                Context.Parent.Tell(new NodeLiveness(_node, m));
+                break;
+            case Detach m when m.Epoch == _session?.Epoch:
+                EndSession(m.Cause, m.Message, m.Unacknowledged);
+                break;
+            case Terminated m when m.ActorRef.Equals(_session?.Bridge):
+                EndSession("stream-broken", "The member that carried the stream is gone.", 0);
+                break;
+            case SnapshotPermit:
+                OnSnapshotPermit();
+                break;
+            case SaveSnapshotSuccess m:
+                OnSnapshotSaved(m.Metadata.SequenceNr);
+                break;
+            case SaveSnapshotFailure m:
+                _hub.Metrics.SnapshotFailed();
+                HubLog.SnapshotFailed(_hub.Log, _node, m.Cause);
+                AbandonErase();
+                EndSnapshot();
+                // Purged bytes are still stored: tried again after the next write or housekeeping, not at once and for ever.
+                _purged |= _purgedAtSave;
+                break;
+            case DeleteMessagesSuccess:
+                EndSnapshot();
+                break;
+            case DeleteMessagesFailure m:
+                HubLog.DeleteFailed(_hub.Log, _node, m.Cause);
+                AbandonErase();
+                EndSnapshot();
+                break;
+            case DeleteSnapshotsFailure m:
+                _purged |= _purgedAtSave;
+                HubLog.DeleteFailed(_hub.Log, _node, m.Cause);
+                break;
+            case Tick:
+                OnTick();
+                break;
+            case Housekeeping:
+                DropOldCommands();
+                Flush();
+                ConsiderSnapshot();
+                break;
+            case ReceiveTimeout:
+                if (IsIdle)
+                    Context.Parent.Tell(new NodeIdle(_node));
+                break;
+            case NodeListed m:
+                _listedAs = m.State;
+                break;
+            case StopNode m:
+                OnStop(m);
+                break;
+            case EraseNode m:
+                OnErase(m);
+                break;
+        }
+    }
+
+    /// <inheritdoc/>
+    protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr)
+    {
+        _hub.Metrics.PersistFailed("node");
+        HubLog.PersistFailed(_hub.Log, _node, sequenceNr, cause);
+        Context.Parent.Tell(new NodeStoreFailed(_node, cause));
+    }
+
+    /// <inheritdoc/>
+    protected override void OnPersistRejected(Exception cause, object @event, long sequenceNr)
+    {
+        // A rejected event is not in the journal while later ones may be: going on would acknowledge what is not there.
+        OnPersistFailure(cause, @event, sequenceNr);
+        Context.Stop(Self);
+    }
+
+    /// <inheritdoc/>
+    protected override void OnRecoveryFailure(Exception reason, object? message = null)
+    {
+        HubLog.RecoveryFailed(_hub.Log, _node, reason);
+        Context.Parent.Tell(new NodeStoreFailed(_node, reason));
+    }
+
+    /// <inheritdoc/>
+    protected override void PreStart()
+    {
+        _hub.Metrics.NodeActorStarted();
+        base.PreStart();
+    }
+
+    /// <inheritdoc/>
+    protected override void PostStop()
+    {
+        _hub.Metrics.NodeActorStopped();
+        _hub.Metrics.QueueDepth(HubQueue.NodePending, -_pendingReported);
+        _requests.Break("the node's actor was restarted");
+        foreach (var reader in _readers.TakeAll())
+            reader.Asker.Tell(new NodeFailure(Restarting));
+        BreakOpening();
+        // What of the write in flight is applied already was answered from its callback.
+        foreach (var row in _inFlight.Skip(_inFlightDone).Concat(_pending.Take(long.MaxValue)))
+            row.Dropped?.ForEach(drop => drop());
+        if (_snapshotStage != SnapshotStage.None)
+            _snapshots.Tell(new SnapshotDone(Self));
+        base.PostStop();
+    }
+
+    private static Failure Restarting { get; } =
+        new(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, "The node's actor is being restarted; try again in a moment.");
+
+    private bool IsIdle => _session is null && _attaching is null && !_writing && _pending.IsEmpty && _readers.Count == 0 && _requests.Count == 0 && _awaitingOpenCount == 0
+        && _snapshotStage == SnapshotStage.None && _eraseStage == EraseStage.None;
+
+    private long _pendingReported;
+
+    /// <summary>Starts the next write unless one is under way: no timer, what has gathered meanwhile is the batch.</summary>
+    private void Flush()
+    {
+        if (_writing || _pending.IsEmpty)
+        {
+            ReportPending();
+            return;
+        }
+
+        _inFlight = _pending.Take(_hub.Settings.Flow.MaxWriteBytes);
+        _inFlightDone = 0;
+        _writing = true;
+        _writeStarted = Stopwatch.GetTimestamp();
+        ReportPending();
+        if (_inFlight.Count == 1)
+            PersistAsync(_inFlight[0].Events, OnDurable);
+        else
+            PersistAllAsync(_inFlight.Select(r => r.Events), OnDurable);
+    }
+
+    private void ReportPending()
+    {
+        _hub.Metrics.QueueDepth(HubQueue.NodePending, _pending.Bytes - _pendingReported);
+        _pendingReported = _pending.Bytes;
+    }
+
+    private void OnDurable(NodeEvents events)
+    {
+        var row = _inFlight[_inFlightDone];
+        foreach (var e in events.Events)
+            Apply(e);
+        _journaledBytes += events.CalculateSize();
+        row.Durable?.ForEach(done => done());
+        if (++_inFlightDone < _inFlight.Count)
+            return;
+
+        _hub.Metrics.Appended(Stopwatch.GetElapsedTime(_writeStarted), _inFlight.Sum(r => r.OutputBytes), _inFlight.Sum(r => r.Events.Events.Count));
+        _inFlight = [];
+        _writing = false;
+        ReportProgress();
+        WakeReaders();
+        Flush();
+        if (_stopping && !_writing)
+        {
+            Context.Stop(Self);
+            return;
+        }
+
+        ConsiderSnapshot();
+    }
+
+    private void Apply(NodeEvent e)
+    {
+        var history = e.EventCase switch
+        {
+            NodeEvent.EventOneofCase.Output => _state.FindLive(History.IncarnationId.From(e.Output.Incarnation)),
+            NodeEvent.EventOneofCase.Closed => _state.FindLive(History.IncarnationId.From(e.Closed.Incarnation)),
+            _ => null,
+        };
+        var evicted = history?.EvictedBytes ?? 0;
+        _state.Apply(e);
+        switch (e.EventCase)
+        {
+            case NodeEvent.EventOneofCase.Output:
+                if (history!.EvictedBytes > evicted)
+                    _hub.Metrics.HistoryDropped("evicted", history.EvictedBytes - evicted);
+                Advance(e.Output.Incarnation, history);
+                break;
+            case NodeEvent.EventOneofCase.Gap:
+                _hub.Metrics.Gap(e.Gap.Cause.ToString());
+                Advance(e.Gap.Incarnation, _state.FindLive(History.IncarnationId.From(e.Gap.Incarnation)));
+                break;
+            case NodeEvent.EventOneofCase.Resized:
+                Advance(e.Resized.Incarnation, _state.FindLive(History.IncarnationId.From(e.Resized.Incarnation)));
+                break;
+            case NodeEvent.EventOneofCase.StreamOpened:
+                _touched.Add(e.StreamOpened.Name);
+                break;
+            case NodeEvent.EventOneofCase.Closed:
+                _touched.Add(history!.Name);
+                break;
+            case NodeEvent.EventOneofCase.TerminalPurged:
+                _touched.Add(e.TerminalPurged.Name);
+                break;
+            case NodeEvent.EventOneofCase.CommandDropped:
+                _touched.Add(Names.CommandStream(e.CommandDropped.CommandId));
+                break;
+            case NodeEvent.EventOneofCase.CommandFinished:
+                _touched.Add(Names.CommandStream(e.CommandFinished.CommandId));
+                break;
+        }
+    }
+
+    private void Advance(Google.Protobuf.ByteString incarnation, History.TerminalHistory? history)
+    {
+        if (history is null)
+            return;
+        _touched.Add(history.Name);
+        if (_session?.Find(History.IncarnationId.From(incarnation)) is { } link)
+        {
+            _hub.Metrics.Acknowledged(history.Newest!.EndOffset - link.Durable);
+            link.Durable = history.Newest!.EndOffset;
+            _session.Touch(link);
+        }
+    }
+
+    private void OnTick()
+    {
+        var now = _hub.NowUnixUs();
+        _requests.Expire(now);
+        foreach (var (_, reader) in _readers.TakeExpired(now))
+            AnswerRead(reader.Asker, reader.Request, mayWait: false);
+        ExpireOpening(now);
+        foreach (var stream in _holds.Expire(now))
+            OnHoldChanged(stream);
+        if (_requests.Count == 0 && _readers.Count == 0 && _awaitingOpenCount == 0 && _holds.Count == 0)
+            Timers.Cancel(Tick.Instance);
+    }
+
+    private void ArmTick()
+    {
+        if (!Timers.IsTimerActive(Tick.Instance))
+            Timers.StartPeriodicTimer(Tick.Instance, Tick.Instance, TickInterval);
+    }
+
+    private void OnStop(StopNode m)
+    {
+        if (!m.Force && !IsIdle)
+        {
+            Context.Parent.Tell(new NodeBusy(_node));
+            return;
+        }
+
+        if (_session is { } session)
+            session.Bridge.Tell(new SessionEnded(session.Epoch, DisconnectReason.HubStopping, "The hub stops."));
+        EndSession("hub-stopped", "The hub stopped or moved the node.", 0);
+        if (_attaching is { } attaching)
+        {
+            // It would be welcome from the callback of the write that is waited for, only to be left behind.
+            _attaching = null;
+            attaching.Bridge.Tell(new AttachRefused(Restarting));
+            AddSessionClosed("hub-stopped", "The hub stopped or moved the node.", 0);
+            Flush();
+        }
+
+        _stopping = true;
+        if (!_writing)
+            Context.Stop(Self);
+    }
+
+    /// <summary>A snapshot is due when the journal since the last one holds about what a snapshot would write.</summary>
+    private void ConsiderSnapshot()
+    {
+        if (_snapshotStage != SnapshotStage.None || _eraseStage != EraseStage.None || _stopping)
+            return;
+        if (!_purged && _journaledBytes < Math.Max(_hub.Settings.Snapshots.MinBytes, _state.StoredSize) * _snapshotJitter)
+            return;
+        _snapshotStage = SnapshotStage.Waiting;
+        _snapshots.Tell(new SnapshotDue(Self));
+    }
+
+    private void OnSnapshotPermit()
+    {
+        if (_snapshotStage != SnapshotStage.Waiting)
+        {
+            _snapshots.Tell(new SnapshotDone(Self));
+            return;
+        }
+
+        _snapshotStage = SnapshotStage.Saving;
+        _snapshotStarted = Stopwatch.GetTimestamp();
+        _journaledBytes = 0;
+        (_purgedAtSave, _purged) = (_purged, false);
+        SaveSnapshot(_state.Capture());
+    }
+
+    private void OnSnapshotSaved(long sequenceNr)
+    {
+        _hub.Metrics.SnapshotSaved(Stopwatch.GetElapsedTime(_snapshotStarted));
+        _snapshotStage = SnapshotStage.Deleting;
+        // Two snapshots stay: this one and the one before.
+        if (_eraseStage == EraseStage.Saving || _purgedAtSave)
+            DeleteSnapshots(new SnapshotSelectionCriteria(sequenceNr - 1));
+        else if (_previousSnapshot > 1)
+            DeleteSnapshots(new SnapshotSelectionCriteria(_previousSnapshot - 1));
+        _previousSnapshot = sequenceNr;
+        DeleteMessages(sequenceNr);
+    }
+
+    private void EndSnapshot()
+    {
+        _snapshotStage = SnapshotStage.None;
+        _snapshots.Tell(new SnapshotDone(Self));
+        switch (_eraseStage)
+        {
+            case EraseStage.None:
+                ConsiderSnapshot();
+                break;
+            case EraseStage.Forgotten:
+                SaveErased();
+                break;
+            case EraseStage.Saving:
+                Context.Parent.Tell(new NodeErased(_node));
+                _stopping = true;
+                Context.Stop(Self);
+                break;
+        }
+    }
+
+    private void OnErase(EraseNode m)
+    {
+        if (!m.Force && (_session is not null || _attaching is not null))
+        {
+            Context.Parent.Tell(new EraseRefused(_node, new Failure(FailureKind.FailedPrecondition, ErrorReasons.NodeConnected,
+                $"Node '{_node}' is connected. Stop its agent first, or use force.")));
+            return;
+        }
+
+        if (_attaching is { } attaching)
+        {
+            // What its attach would write follows from a state that is about to go: after 'forgotten' it could not be replayed.
+            _attaching = null;
+            attaching.Bridge.Tell(new AttachRefused(new Failure(FailureKind.Aborted, ErrorReasons.NodeUnknown, "The node was forgotten.")));
+            AddSessionClosed("forgotten", "The node was forgotten.", 0);
+        }
+
+        if (_session is { } session)
+        {
+            session.Bridge.Tell(new SessionEnded(session.Epoch, DisconnectReason.Forgotten, "The node was forgotten."));
+            EndSession("forgotten", "The node was forgotten.", 0);
+        }
+
+        if (_eraseStage != EraseStage.None)
+            return;
+        _eraseStage = EraseStage.Accepted;
+        _pending.Add(new NodeEvent { Forgotten = new NodeForgotten { TimeUnixUs = _hub.NowUnixUs() } }, durable: () =>
+        {
+            _claim = null;
+            _eraseStage = EraseStage.Forgotten;
+            if (_snapshotStage is SnapshotStage.None or SnapshotStage.Waiting)
+                SaveErased();
+        });
+        Flush();
+    }
+
+    private void AbandonErase()
+    {
+        if (_eraseStage != EraseStage.Saving)
+            return;
+        _eraseStage = EraseStage.None;
+        Context.Parent.Tell(new EraseRefused(_node, new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable,
+            $"Node '{_node}' was forgotten, but the store did not delete what it held; forget it again.")));
+    }
+
+    // What is left of a forgotten node is a snapshot of nothing but its epoch, so that an old session never meets its number again.
+    private void SaveErased()
+    {
+        _eraseStage = EraseStage.Saving;
+        _snapshotStage = SnapshotStage.Saving;
+        _snapshotStarted = Stopwatch.GetTimestamp();
+        SaveSnapshot(_state.Capture());
+    }
+}

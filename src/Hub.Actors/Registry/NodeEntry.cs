@@ -1,0 +1,106 @@
+using Akka.Actor;
+using AkkaHub.Internal.V1;
+using AkkaHub.V1;
+using Google.Protobuf.WellKnownTypes;
+using Hub.Actors.Nodes;
+using Hub.Protocol;
+
+namespace Hub.Actors.Registry;
+
+/// <summary>What a partition holds of one node: its descriptor, its liveness, and its actor's life.</summary>
+internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
+{
+    public enum ActorStage
+    {
+        /// <summary>No actor; one is made when it is needed.</summary>
+        None,
+        /// <summary>It recovers.</summary>
+        Starting,
+        /// <summary>It takes messages.</summary>
+        Running,
+        /// <summary>It was told to stop.</summary>
+        Stopping,
+        /// <summary>It failed and is made again after a wait.</summary>
+        Backoff,
+    }
+
+    public string Name { get; } = name;
+    public NodeDescriptor Descriptor { get; set; } = descriptor;
+    public NodeStatus State { get; private set; } = NodeStatus.Offline;
+    public long StateSinceUnixUs { get; private set; } = descriptor.LastSeenUnixUs;
+    public long LastSeenUnixUs { get; set; } = descriptor.LastSeenUnixUs;
+    public MachineFigures? Figures { get; private set; }
+    public long Unacknowledged { get; private set; }
+    public long SkewUs { get; private set; }
+    public bool HasSession { get; set; }
+    /// <summary>It was expected back when the partition started.</summary>
+    public bool WasExpected { get; set; }
+    public long DetachedUnixUs { get; set; }
+
+    public IActorRef? Actor { get; set; }
+    public ActorStage Stage { get; set; }
+    public Queue<(object Message, IActorRef Sender)>? Buffer { get; set; }
+    public int Failures { get; set; }
+    public long LastFailureUnixUs { get; set; }
+
+    /// <summary>Its first entry in the list of nodes is not durable yet.</summary>
+    public bool Registering { get; set; }
+    /// <summary>Registered in this life of the partition and not announced yet.</summary>
+    public bool IsNew { get; set; }
+    /// <summary>Who asked to forget it.</summary>
+    public IActorRef? Forgetter { get; set; }
+
+    public bool Enter(NodeStatus state, long nowUnixUs)
+    {
+        if (State == state)
+            return false;
+        State = state;
+        StateSinceUnixUs = nowUnixUs;
+        return true;
+    }
+
+    public void Take(LivenessReport report)
+    {
+        LastSeenUnixUs = report.SeenUnixUs;
+        if (report.Heartbeat is not { } beat)
+            return;
+        Figures = beat.Figures;
+        Unacknowledged = beat.UnacknowledgedBytes;
+        SkewUs = beat.TimeUnixUs - report.SeenUnixUs;
+    }
+
+    public Node View()
+    {
+        var d = Descriptor;
+        var node = new Node
+        {
+            Name = Names.Node(Name),
+            State = State,
+            Platform = d.Platform,
+            AgentVersion = d.AgentVersion,
+            CreateTime = d.RegisteredUnixUs.ToTimestamp(),
+            StateTime = StateSinceUnixUs.ToTimestamp(),
+            LastSeenTime = LastSeenUnixUs.ToTimestamp(),
+            SessionEpoch = d.SessionEpoch,
+            Figures = Figures,
+            UnacknowledgedBytes = Unacknowledged,
+            ClockSkew = Figures is null ? null : Duration.FromTimeSpan(TimeSpan.FromMicroseconds(Math.Clamp(SkewUs, -1e15, 1e15))),
+        };
+        node.Labels.Add(d.Labels);
+        node.Capabilities.Add(d.Capabilities);
+        if (d.SessionEnd is { } end)
+        {
+            node.LastSessionEnd = new SessionEnd
+            {
+                SessionEpoch = end.Epoch,
+                Cause = end.Cause,
+                Message = end.Message,
+                Time = end.TimeUnixUs.ToTimestamp(),
+                LastOffset = end.LastOffset,
+                UnacknowledgedBytes = end.UnacknowledgedBytes,
+            };
+        }
+
+        return node;
+    }
+}

@@ -1,0 +1,187 @@
+using Akka.Actor;
+using Akka.Serialization;
+using AkkaHub.Internal.V1;
+using AkkaHub.V1;
+using Google.Protobuf;
+using Google.Protobuf.Reflection;
+using Google.Protobuf.WellKnownTypes;
+using Hub.Actors.History;
+using Hub.Actors.Nodes;
+using Hub.Actors.Registry;
+
+namespace Hub.Actors.Serialization;
+
+/// <summary>
+/// The explicit wire forms of all that is stored or crosses members. A manifest is permanent: stored rows carry it. The ledger:
+/// <list type="table">
+/// <item><term>s1 … s7</term><description>stored: NodeEvents, NodeSnapshot, MembershipChanged, MembershipSnapshot, TokensChanged, TokensSnapshot, StoreProbed</description></item>
+/// <item><term>c1 … c16</term><description>between members: NodeRequest, NodeReply, NodeFailure, Attach, Attached, AttachRefused, FromNode, ToNode, Progress, LivenessReport, Detach, SessionEnded, StartPartition, PartitionStarted, ListPartition, PartitionNodes</description></item>
+/// <item><term>c17</term><description>HandOffPartition</description></item>
+/// </list>
+/// </summary>
+public sealed class HubSerializer : SerializerWithStringManifest
+{
+    /// <summary>Identifier of this serializer in stored rows and remote envelopes; permanent.</summary>
+    public const int Id = 7301;
+
+    private static readonly TypeRegistry Public = TypeRegistry.FromFiles(HubReflection.Descriptor, NodeBridgeReflection.Descriptor);
+
+    /// <summary>Made by Akka.</summary>
+    public HubSerializer(ExtendedActorSystem system)
+        : base(system)
+    {
+    }
+
+    /// <summary>What is stored, by manifest.</summary>
+    public static IReadOnlyDictionary<string, MessageParser> Stored { get; } = new Dictionary<string, MessageParser>
+    {
+        ["s1"] = NodeEvents.Parser,
+        ["s2"] = NodeSnapshot.Parser,
+        ["s3"] = MembershipChanged.Parser,
+        ["s4"] = MembershipSnapshot.Parser,
+        ["s5"] = TokensChanged.Parser,
+        ["s6"] = TokensSnapshot.Parser,
+        ["s7"] = StoreProbed.Parser,
+    };
+
+    /// <inheritdoc/>
+    public override int Identifier => Id;
+
+    /// <inheritdoc/>
+    public override string Manifest(object o) => o switch
+    {
+        NodeEvents => "s1",
+        NodeSnapshot => "s2",
+        MembershipChanged => "s3",
+        MembershipSnapshot => "s4",
+        TokensChanged => "s5",
+        TokensSnapshot => "s6",
+        StoreProbed => "s7",
+        NodeRequest => "c1",
+        NodeReply => "c2",
+        NodeFailure => "c3",
+        Attach => "c4",
+        Attached => "c5",
+        AttachRefused => "c6",
+        FromNode => "c7",
+        ToNode => "c8",
+        Progress => "c9",
+        LivenessReport => "c10",
+        Detach => "c11",
+        SessionEnded => "c12",
+        StartPartition => "c13",
+        PartitionStarted => "c14",
+        ListPartition => "c15",
+        PartitionNodes => "c16",
+        HandOffPartition => "c17",
+        _ => throw new ArgumentException($"{o.GetType()} has no wire form."),
+    };
+
+    /// <inheritdoc/>
+    public override byte[] ToBinary(object obj) => Form(obj).ToByteArray();
+
+    private static IMessage Form(object obj) => obj switch
+    {
+        NodeRequest m => new NodeRequestForm { Node = m.Node, Request = Any.Pack(m.Request), Caller = m.Caller },
+        NodeReply m => new NodeReplyForm { Response = Any.Pack(m.Response) },
+        NodeFailure m => ToForm(m.Failure),
+        Attach m => new AttachForm { Hello = m.Hello, Bridge = Path(m.Bridge), LastRewind = m.LastRewind, Again = m.Again },
+        Attached m => new AttachedForm { Epoch = m.Epoch, NodeActor = Path(m.NodeActor), Positions = { ToForm(m.Positions) } },
+        AttachRefused m => new AttachRefusedForm { Failure = ToForm(m.Failure) },
+        FromNode m => new FromNodeForm { Epoch = m.Epoch, Message = m.Message },
+        ToNode m => new ToNodeForm { Epoch = m.Epoch, Message = m.Message },
+        Progress m => new ProgressForm { Epoch = m.Epoch, Positions = { ToForm(m.Positions) } },
+        LivenessReport m => new LivenessForm { Epoch = m.Epoch, State = m.State, Heartbeat = m.Heartbeat, SeenUnixUs = m.SeenUnixUs },
+        Detach m => new DetachForm { Epoch = m.Epoch, Cause = m.Cause, Message = m.Message, UnacknowledgedBytes = m.Unacknowledged },
+        SessionEnded m => new SessionEndedForm { Epoch = m.Epoch, Reason = m.Reason, Message = m.Message },
+        StartPartition m => new PartitionForm { Partition = m.Partition },
+        PartitionStarted m => new PartitionForm { Partition = m.Partition },
+        ListPartition m => new PartitionForm { Partition = m.Partition },
+        PartitionNodes m => new PartitionNodesForm { Partition = m.Partition, Nodes = { m.Nodes } },
+        HandOffPartition => new PartitionForm(),
+        IMessage stored => stored,
+        _ => throw new ArgumentException($"{obj.GetType()} has no wire form."),
+    };
+
+    /// <inheritdoc/>
+    public override object FromBinary(byte[] bytes, string manifest)
+    {
+        if (Stored.TryGetValue(manifest, out var parser))
+            return parser.ParseFrom(bytes);
+        switch (manifest)
+        {
+            case "c1":
+                var request = NodeRequestForm.Parser.ParseFrom(bytes);
+                return new NodeRequest(request.Node, Unpack(request.Request), request.Caller);
+            case "c2":
+                return new NodeReply(Unpack(NodeReplyForm.Parser.ParseFrom(bytes).Response));
+            case "c3":
+                return new NodeFailure(FromForm(FailureForm.Parser.ParseFrom(bytes)));
+            case "c4":
+                var attach = AttachForm.Parser.ParseFrom(bytes);
+                return new Attach(attach.Hello.Name, attach.Hello, Resolve(attach.Bridge), attach.LastRewind, attach.Again);
+            case "c5":
+                var attached = AttachedForm.Parser.ParseFrom(bytes);
+                return new Attached(attached.Epoch, FromForm(attached.Positions), Resolve(attached.NodeActor));
+            case "c6":
+                return new AttachRefused(FromForm(AttachRefusedForm.Parser.ParseFrom(bytes).Failure));
+            case "c7":
+                var from = FromNodeForm.Parser.ParseFrom(bytes);
+                return new FromNode(from.Epoch, from.Message);
+            case "c8":
+                var to = ToNodeForm.Parser.ParseFrom(bytes);
+                return new ToNode(to.Epoch, to.Message);
+            case "c9":
+                var progress = ProgressForm.Parser.ParseFrom(bytes);
+                return new Progress(progress.Epoch, FromForm(progress.Positions));
+            case "c10":
+                var liveness = LivenessForm.Parser.ParseFrom(bytes);
+                return new LivenessReport(liveness.Epoch, liveness.State, liveness.Heartbeat, liveness.SeenUnixUs);
+            case "c11":
+                var detach = DetachForm.Parser.ParseFrom(bytes);
+                return new Detach(detach.Epoch, detach.Cause, detach.Message, detach.UnacknowledgedBytes);
+            case "c12":
+                var ended = SessionEndedForm.Parser.ParseFrom(bytes);
+                return new SessionEnded(ended.Epoch, ended.Reason, ended.Message);
+            case "c13":
+                return new StartPartition(PartitionForm.Parser.ParseFrom(bytes).Partition);
+            case "c14":
+                return new PartitionStarted(PartitionForm.Parser.ParseFrom(bytes).Partition);
+            case "c15":
+                return new ListPartition(PartitionForm.Parser.ParseFrom(bytes).Partition);
+            case "c16":
+                var nodes = PartitionNodesForm.Parser.ParseFrom(bytes);
+                return new PartitionNodes(nodes.Partition, nodes.Nodes);
+            case "c17":
+                return HandOffPartition.Instance;
+            default:
+                throw new System.Runtime.Serialization.SerializationException(
+                    $"The manifest '{manifest}' is not known: it was written by a newer hub. Start that version, or newer.");
+        }
+    }
+
+    private static FailureForm ToForm(Failure f) => new()
+    {
+        Status = (int)f.Kind,
+        Reason = f.Reason,
+        Message = f.Message,
+        Detail = f.Detail ?? "",
+        DetailValue = f.DetailValue ?? "",
+    };
+
+    private static Failure FromForm(FailureForm f) =>
+        new((FailureKind)f.Status, f.Reason, f.Message, f.Detail.Length == 0 ? null : f.Detail, f.Detail.Length == 0 ? null : f.DetailValue);
+
+    private static IEnumerable<StreamPositionForm> ToForm(IEnumerable<StreamPosition> positions) =>
+        positions.Select(p => new StreamPositionForm { Incarnation = p.Incarnation.ToByteString(), DurableOffset = p.Durable, Closed = p.Closed, Messages = p.Messages, Limit = p.Limit });
+
+    private static StreamPosition[] FromForm(IEnumerable<StreamPositionForm> positions) =>
+        positions.Select(p => new StreamPosition(IncarnationId.From(p.Incarnation), p.DurableOffset, p.Closed, p.Messages, p.Limit)).ToArray();
+
+    private static IMessage Unpack(Any any) =>
+        any.Unpack(Public) ?? throw new System.Runtime.Serialization.SerializationException($"'{any.TypeUrl}' is not a message of HubService: it comes from a newer member.");
+
+    private static string Path(IActorRef actor) => Akka.Serialization.Serialization.SerializedActorPath(actor);
+
+    private IActorRef Resolve(string path) => system.Provider.ResolveActorRef(path);
+}

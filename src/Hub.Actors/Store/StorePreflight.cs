@@ -1,0 +1,153 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using Microsoft.Data.Sqlite;
+
+namespace Hub.Actors.Store;
+
+/// <summary>What the preflight found.</summary>
+/// <param name="Created">The store is new.</param>
+/// <param name="Checked">The whole file was searched for corruption; false if it is larger than that is done for.</param>
+/// <param name="Bytes">Size of the file.</param>
+public sealed record StoreReport(bool Created, bool Checked, long Bytes);
+
+/// <summary>
+/// Looks at the store before anything opens it for writing, and prepares a new one. What it refuses it leaves as it was, byte for
+/// byte: everything is read first, read-only; only SQLite's own index of the write-ahead log (<c>-shm</c>) may be rebuilt.
+/// Call it only while the <see cref="DataDirectory"/> is held.
+/// </summary>
+public static class StorePreflight
+{
+    private const int HeaderBytes = 100;
+    private const int UserVersionAt = 60;
+    private const int ApplicationIdAt = 68;
+    private const string PartitionsKey = "partitions";
+
+    /// <summary>Checks the store, and makes it if there is none.</summary>
+    /// <param name="dataDirectory">The data directory.</param>
+    /// <param name="partitions">Number of partitions the hub is set to; stored with new data, compared with old.</param>
+    /// <param name="checkMaxBytes">A larger store is not searched for corruption.</param>
+    /// <exception cref="StoreRefusedException">The store cannot be used.</exception>
+    public static StoreReport Run(string dataDirectory, int partitions, long checkMaxBytes)
+    {
+        var path = SqliteStore.PathIn(dataDirectory);
+        try
+        {
+            if (Directory.Exists(path))
+                throw new StoreRefusedException($"store {path} is a directory.");
+            if (!File.Exists(path) || new FileInfo(path).Length == 0)
+            {
+                Prepare(path, partitions);
+                return new StoreReport(Created: true, Checked: true, new FileInfo(path).Length);
+            }
+
+            if (!IsUnfinished(path))
+            {
+                var whole = Inspect(path, partitions, checkMaxBytes);
+                return new StoreReport(Created: false, whole, new FileInfo(path).Length);
+            }
+
+            Prepare(path, partitions);
+            return new StoreReport(Created: true, Checked: true, new FileInfo(path).Length);
+        }
+        catch (SqliteException e)
+        {
+            throw new StoreRefusedException($"store {path} cannot be used: {e.Message} Restore it from a backup, or move it away to begin anew.", inner: e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new StoreRefusedException($"store {path} cannot be used: {e.Message}", inner: e);
+        }
+    }
+
+    // The version and the application id stand in the file's header, where they can be read without SQLite: they are written once,
+    // when the store is made, and checkpointed then.
+    private static bool Inspect(string path, int partitions, long checkMaxBytes)
+    {
+        Span<byte> header = stackalloc byte[HeaderBytes];
+        long bytes;
+        // Opened for writing so that a store that cannot be written is found now; nothing is written.
+        using (var file = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0))
+        {
+            bytes = file.Length;
+            file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false);
+        }
+
+        if (!header.StartsWith("SQLite format 3\0"u8))
+            throw new StoreRefusedException($"store {path} is corrupt: it is no SQLite database. Restore it from a backup, or move it away to begin anew.");
+        if (BinaryPrimitives.ReadInt32BigEndian(header[ApplicationIdAt..]) != SqliteStore.ApplicationId)
+            throw new StoreRefusedException($"store {path} is a SQLite database of another program.");
+        var version = BinaryPrimitives.ReadInt32BigEndian(header[UserVersionAt..]);
+        if (version > SqliteStore.SchemaVersion)
+        {
+            throw new StoreRefusedException(
+                $"store {path} has schema {version}, made by a newer hub; this one reads up to schema {SqliteStore.SchemaVersion}. Run the newer hub.");
+        }
+
+        var whole = bytes <= checkMaxBytes;
+        using var connection = OpenReadOnly(path);
+        if (Scalar(connection, whole ? "PRAGMA quick_check(1);" : "SELECT 'ok' FROM (SELECT count(*) FROM sqlite_schema);") is var verdict and not "ok")
+            throw new StoreRefusedException($"store {path} is corrupt: {verdict}. Restore it from a backup, or move it away to begin anew.");
+        var stored = Scalar(connection, $"SELECT value FROM akkahub_meta WHERE key = '{PartitionsKey}';");
+        if (stored != partitions.ToString(CultureInfo.InvariantCulture))
+        {
+            throw new StoreRefusedException(
+                $"store {path} was made with {stored} partitions; akkahub.registry.partitions (AKKAHUB_REGISTRY_PARTITIONS) says {partitions}. Set it to {stored}.");
+        }
+
+        return whole;
+    }
+
+    // A log that is not empty belongs to the data and must be read with it. Without one the file is whole, and SQLite is told that
+    // nobody changes it, so that it makes no files beside it.
+    private static SqliteConnection OpenReadOnly(string path)
+    {
+        var log = new FileInfo(path + "-wal");
+        var source = log.Exists && log.Length > 0
+            ? path
+            : "file:" + string.Join('/', path.Split('/').Select(Uri.EscapeDataString)) + "?immutable=1";
+        var connection = new SqliteConnection(
+            new SqliteConnectionStringBuilder { DataSource = source, Mode = SqliteOpenMode.ReadOnly, Pooling = false }.ToString());
+        connection.Open();
+        return connection;
+    }
+
+    // The process ended while it made the store: SQLite's header may be there, but no table and no id.
+    private static bool IsUnfinished(string path)
+    {
+        Span<byte> header = stackalloc byte[HeaderBytes];
+        using (var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0))
+            file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false);
+        if (!header.StartsWith("SQLite format 3\0"u8) || BinaryPrimitives.ReadInt32BigEndian(header[ApplicationIdAt..]) != 0)
+            return false;
+        using var connection = OpenReadOnly(path);
+        return Scalar(connection, "SELECT count(*) FROM sqlite_schema WHERE name <> 'akkahub_meta';") == "0";
+    }
+
+    private static void Prepare(string path, int partitions)
+    {
+        DataDirectory.OpenOwnerOnly(path, FileMode.OpenOrCreate).Dispose();
+        using var connection = new SqliteConnection(
+            new SqliteConnectionStringBuilder { DataSource = path, Mode = SqliteOpenMode.ReadWrite, Pooling = false }.ToString());
+        connection.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = $"""
+            PRAGMA journal_mode=WAL;
+            PRAGMA synchronous=FULL;
+            BEGIN IMMEDIATE;
+            CREATE TABLE IF NOT EXISTS akkahub_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+            INSERT OR REPLACE INTO akkahub_meta (key, value) VALUES ('{PartitionsKey}', '{partitions.ToString(CultureInfo.InvariantCulture)}');
+            PRAGMA application_id={SqliteStore.ApplicationId.ToString(CultureInfo.InvariantCulture)};
+            PRAGMA user_version={SqliteStore.SchemaVersion.ToString(CultureInfo.InvariantCulture)};
+            COMMIT;
+            PRAGMA wal_checkpoint(TRUNCATE);
+            """;
+        command.ExecuteNonQuery();
+    }
+
+    private static string? Scalar(SqliteConnection connection, string sql)
+    {
+        using var command = connection.CreateCommand();
+        command.CommandText = sql;
+        return Convert.ToString(command.ExecuteScalar(), CultureInfo.InvariantCulture);
+    }
+}

@@ -1,0 +1,40 @@
+using AkkaHub.V1;
+using Google.Protobuf;
+
+namespace Hub.Actors.Tokens;
+
+// Asked of TokensActor by the gRPC services of the same process; none of these leaves it.
+
+/// <summary>Make a token. Answered with <see cref="TokenCreated"/> once it is durable, or <see cref="TokenRefused"/>.</summary>
+/// <param name="Type">For whom.</param>
+/// <param name="SecretHash">SHA-256 of the secret; the secret itself never reaches the actor.</param>
+/// <param name="TimeToLive">How long it is valid; null for ever.</param>
+/// <param name="Description">What it is for, at most 255 characters.</param>
+public sealed record CreateToken(TokenType Type, ByteString SecretHash, TimeSpan? TimeToLive, string Description);
+
+/// <summary>Ask for all tokens. Answered with <see cref="TokenList"/>.</summary>
+public sealed record ListTokens
+{
+    /// <summary>The only one.</summary>
+    public static ListTokens Instance { get; } = new();
+}
+
+/// <summary>Revoke a token. Answered with <see cref="TokenRevoked"/> once that is durable.</summary>
+/// <param name="Id">Its id.</param>
+public sealed record RevokeToken(string Id);
+
+/// <summary>The token is durable and valid.</summary>
+/// <param name="Token">A copy for the asker alone.</param>
+public sealed record TokenCreated(Token Token);
+
+/// <summary>No token was made: there are as many as the setting allows.</summary>
+/// <param name="MaxCount">How many that is.</param>
+public sealed record TokenRefused(int MaxCount);
+
+/// <summary>All tokens.</summary>
+/// <param name="Tokens">Oldest first; copies for the asker alone.</param>
+public sealed record TokenList(IReadOnlyList<Token> Tokens);
+
+/// <summary>The outcome of a revocation.</summary>
+/// <param name="Found">There was such a token.</param>
+public sealed record TokenRevoked(bool Found);

@@ -1,0 +1,1 @@
+global using NodeStatus = AkkaHub.V1.NodeState;

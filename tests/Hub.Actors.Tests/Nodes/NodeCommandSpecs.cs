@@ -1,0 +1,193 @@
+using Akka.Actor;
+using AkkaHub.V1;
+using Google.Protobuf.WellKnownTypes;
+using Hub.Actors.Nodes;
+using Hub.Actors.Settings;
+using Hub.Protocol;
+
+namespace Hub.Actors.Tests.Nodes;
+
+public sealed class NodeCommandSpecs : NodeActorSpec
+{
+    private const string C1 = "nodes/n1/commands/c1";
+
+    public NodeCommandSpecs()
+        : base(new HubSettings { Commands = new CommandSettings { MaxRecords = 3, MaxRunning = 2 } })
+    {
+    }
+
+    private static RunCommandRequest Run(string id = "c1", string program = "ls") => new() { RequestId = id, Argv = { program } };
+
+    private static ConnectRequest Started(string id, byte incarnation) => new() { CommandStarted = new CommandStarted { CommandId = id, Incarnation = Id(incarnation), TimeUnixUs = 3 } };
+
+    private ConnectRequest Exited(string id, byte incarnation, long final, int code = 0) => new()
+    {
+        CommandExited = new CommandExited { CommandId = id, Incarnation = incarnation == 0 ? Google.Protobuf.ByteString.Empty : Id(incarnation), FinalOffset = final, End = CommandEnd.Exited, Exit = new ProcessExit { Code = code }, TimeUnixUs = Hub.NowUnixUs() },
+    };
+
+    private Command State(string name = C1) => Ask<GetCommandResponse>(new GetCommandRequest { Name = name }).Command;
+
+    private void RunToEnd(long epoch, string id, byte incarnation)
+    {
+        Ask<GetCommandResponse>(Run(id));
+        Say(epoch, Started(id, incarnation));
+        Say(epoch, Bytes(incarnation, 0, "out"));
+        Say(epoch, Exited(id, incarnation, 3));
+        Position(incarnation, p => p.Closed);
+    }
+
+    [Fact]
+    public void A_command_is_durable_before_the_node_is_told()
+    {
+        Attach();
+        Journal.Close();
+        var asker = AskRaw(Run());
+        asker.ExpectNoMsg(Moment);
+        Bridge.ExpectNoMsg(Moment);
+        Journal.Open();
+        asker.ExpectMsg<NodeReply>(Bound).Response.ShouldBeOfType<GetCommandResponse>().Command.State.ShouldBe(CommandState.Pending);
+        Told(m => m.CommandRun).CommandId.ShouldBe("c1");
+    }
+
+    [Fact]
+    public void The_same_request_joins_and_another_under_its_id_is_refused()
+    {
+        var epoch = Attach().Epoch;
+        Ask<GetCommandResponse>(Run());
+        Told(m => m.CommandRun);
+        Say(epoch, Started("c1", 1));
+        AwaitAssert(() => State().State.ShouldBe(CommandState.Running), Bound);
+        Ask<GetCommandResponse>(Run()).Command.State.ShouldBe(CommandState.Running);
+        AskFailure(Run(program: "rm")).Reason.ShouldBe(ErrorReasons.RequestIdReused);
+        var timed = Run();
+        timed.Timeout = Duration.FromTimeSpan(TimeSpan.FromSeconds(1));
+        AskFailure(timed).Reason.ShouldBe(ErrorReasons.RequestIdReused);
+        Bridge.ReceiveWhile<object>(Moment, o => o).OfType<ToNode>().ShouldBeEmpty("it never runs twice");
+    }
+
+    [Fact]
+    public void Output_and_exit_are_kept()
+    {
+        var epoch = Attach().Epoch;
+        RunToEnd(epoch, "c1", 1);
+        var command = State();
+        (command.State, command.OutputBytes, command.Exit.Code).ShouldBe((CommandState.Exited, 3, 0));
+        TextOf(Ask<ReadHistoryResponse>(Read(command.Output))).ShouldBe("out");
+        Restart();
+        State().ShouldBe(command);
+    }
+
+    [Fact]
+    public void What_the_agent_had_started_is_unknown_when_it_is_lost()
+    {
+        var epoch = Attach().Epoch;
+        Ask<GetCommandResponse>(Run());
+        Say(epoch, Started("c1", 1));
+        AwaitAssert(() => State().State.ShouldBe(CommandState.Running), Bound);
+        Node.Tell(new Detach(epoch, "stream-broken", "", 0));
+        Attach(hello: Hello(instance: 2));
+        State().State.ShouldBe(CommandState.Unknown);
+    }
+
+    [Fact]
+    public void What_the_agent_was_never_told_failed()
+    {
+        var epoch = Attach().Epoch;
+        Journal.Close();
+        var asker = AskRaw(Run());
+        Node.Tell(new Detach(epoch, "stream-broken", "", 0));
+        Ask<ListCommandsResponse>(new ListCommandsRequest());
+        Journal.Open();
+        asker.ExpectMsg<NodeReply>(Bound);
+        Attach();
+        AwaitAssert(() => State().State.ShouldBe(CommandState.Failed), Bound);
+    }
+
+    [Fact]
+    public void What_the_agent_lists_goes_on()
+    {
+        var epoch = Attach().Epoch;
+        Ask<GetCommandResponse>(Run());
+        Say(epoch, Started("c1", 1));
+        AwaitAssert(() => State().State.ShouldBe(CommandState.Running), Bound);
+        Node.Tell(new Detach(epoch, "stream-broken", "", 0));
+        var again = Attach(hello: Hello(streams: Live("cmd/c1", 1, end: 3)));
+        again.Positions.ShouldHaveSingleItem().Closed.ShouldBeFalse();
+        Say(again.Epoch, Bytes(1, 0, "out"));
+        Say(again.Epoch, Exited("c1", 1, 3, code: 4));
+        Position(1, p => p.Closed);
+        State().Exit.Code.ShouldBe(4);
+    }
+
+    [Fact]
+    public void A_command_that_was_not_started_ends_once()
+    {
+        var epoch = Attach().Epoch;
+        Ask<GetCommandResponse>(Run());
+        Sys.EventStream.Subscribe(TestActor, typeof(global::Hub.Actors.Events.MeshEventRaised));
+        Journal.Close();
+        for (var i = 0; i < 3; i++)
+            Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = "c1", End = CommandEnd.NotStarted, Message = "no such program" } });
+        Ask<ListCommandsResponse>(new ListCommandsRequest());
+        Journal.Open();
+        AwaitAssert(() => State().State.ShouldBe(CommandState.Failed), Bound);
+        ExpectMsg<global::Hub.Actors.Events.MeshEventRaised>(e => e.Type.ShouldBe(MeshEventType.CommandFinished), Bound);
+        ExpectNoMsg(Moment);
+    }
+
+    [Fact]
+    public void Only_so_many_run_at_once_and_only_so_many_are_kept()
+    {
+        var epoch = Attach().Epoch;
+        for (byte i = 1; i <= 4; i++)
+            RunToEnd(epoch, $"c{i}", i);
+        Ask<ListCommandsResponse>(new ListCommandsRequest()).Commands.Select(c => c.Name[^1]).ShouldBe(['4', '3', '2']);
+        AskFailure(new GetCommandRequest { Name = C1 }).Reason.ShouldBe(ErrorReasons.CommandUnknown);
+        Ask<GetCommandResponse>(Run("r1"));
+        Ask<GetCommandResponse>(Run("r2"));
+        AskFailure(Run("r3")).Reason.ShouldBe(ErrorReasons.LimitReached);
+    }
+
+    [Fact]
+    public void A_finished_command_whose_stream_lives_is_not_dropped_so_that_the_journal_stays_readable()
+    {
+        var epoch = Attach().Epoch;
+        Ask<GetCommandResponse>(Run());
+        Say(epoch, Started("c1", 1));
+        Say(epoch, Exited("c1", 0, 0)); // an agent that says it ended and forgets to name the stream
+        AwaitAssert(() => State().State.ShouldBe(CommandState.Exited), Bound);
+        for (byte i = 2; i <= 5; i++)
+            RunToEnd(epoch, $"c{i}", i);
+        Say(epoch, Bytes(1, 0, "still here"));
+        Position(1, p => p.Durable == 10);
+        Restart();
+        TextOf(Ask<ReadHistoryResponse>(Read("nodes/n1/terminals/cmd/c1"))).ShouldBe("still here");
+    }
+
+    [Fact]
+    public void A_wrong_clock_of_the_node_does_not_shorten_what_is_kept()
+    {
+        var epoch = Attach().Epoch;
+        Ask<GetCommandResponse>(Run());
+        Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = "c1", End = CommandEnd.Exited, TimeUnixUs = 1 } });
+        AwaitAssert(() => State().State.ShouldBe(CommandState.Exited), Bound);
+        Ask<GetCommandResponse>(Run("c2"));
+        State().State.ShouldBe(CommandState.Exited);
+        Advance(TimeSpan.FromHours(24) + TimeSpan.FromMinutes(11));
+        AwaitAssert(() => AskFailure(new GetCommandRequest { Name = C1 }).Reason.ShouldBe(ErrorReasons.CommandUnknown), Bound);
+    }
+
+    [Fact]
+    public void Without_a_session_the_capability_or_while_draining_nothing_is_run()
+    {
+        AskFailure(Run()).Reason.ShouldBe(ErrorReasons.NodeOffline);
+        var hello = Hello();
+        hello.Capabilities.Remove(NodeCapability.Exec);
+        Attach(hello: hello);
+        AskFailure(Run()).Reason.ShouldBe(ErrorReasons.CapabilityMissing);
+        Attach();
+        Ask<DrainNodeResponse>(new DrainNodeRequest { On = true });
+        AskFailure(Run()).Reason.ShouldBe(ErrorReasons.NodeDraining);
+        Told(m => m.NodeDrain).On.ShouldBeTrue();
+    }
+}
