@@ -1,0 +1,74 @@
+using Hub.Host.Auth;
+
+namespace Hub.Host;
+
+/// <summary>What the server logs. Event ids 1000 to 1999 are its own; never a secret, never terminal content.</summary>
+internal static partial class HostLog
+{
+    [LoggerMessage(1000, LogLevel.Information, "Starting version {Version} (pid {Pid}) on data directory {DataDirectory}")]
+    public static partial void Starting(this ILogger log, string version, int pid, string dataDirectory);
+
+    [LoggerMessage(1001, LogLevel.Information, "Listening: gRPC {Grpc}, HTTP {Http}, members {Member}")]
+    public static partial void Listening(this ILogger log, string grpc, string http, string member);
+
+    [LoggerMessage(1002, LogLevel.Information, "Ready after {Seconds:0.00} s")]
+    public static partial void Ready(this ILogger log, double seconds);
+
+    [LoggerMessage(1003, LogLevel.Warning, "No longer ready: {Reasons}")]
+    public static partial void NotReady(this ILogger log, string reasons);
+
+    [LoggerMessage(1004, LogLevel.Information, "Stopping ({Cause})")]
+    public static partial void Stopping(this ILogger log, string cause);
+
+    [LoggerMessage(1005, LogLevel.Information, "{Count} streams had not ended by themselves and were ended")]
+    public static partial void StreamsEnded(this ILogger log, int count);
+
+    [LoggerMessage(1006, LogLevel.Information, "Stopped")]
+    public static partial void Stopped(this ILogger log);
+
+    [LoggerMessage(1007, LogLevel.Error, "The actor system ended without being asked to; the hub stops")]
+    public static partial void ActorSystemEnded(this ILogger log);
+
+    [LoggerMessage(1010, LogLevel.Information, "Store is new ({Path})")]
+    public static partial void StoreCreated(this ILogger log, string path);
+
+    [LoggerMessage(1011, LogLevel.Information, "Store checked: {Path}, {Bytes} bytes")]
+    public static partial void StoreChecked(this ILogger log, string path, long bytes);
+
+    [LoggerMessage(1012, LogLevel.Information, "Store opened: {Path}, {Bytes} bytes; too large to search for corruption at start (akkahub.store.check-max-size)")]
+    public static partial void StoreNotSearched(this ILogger log, string path, long bytes);
+
+    [LoggerMessage(1013, LogLevel.Warning, "Diagnostics are on: commits are delayed by {Delay} and wait while '{StallFile}' exists")]
+    public static partial void DiagnosticsOn(this ILogger log, TimeSpan delay, string stallFile);
+
+    // Debug: anybody who can reach the port could fill the log with these.
+    [LoggerMessage(1020, LogLevel.Debug, "Refused {Method} from {Peer}: no valid token")]
+    public static partial void Unauthenticated(this ILogger log, string method, string peer);
+
+    [LoggerMessage(1021, LogLevel.Debug, "Refused {Method}: not allowed to {Kind} token {TokenId}")]
+    public static partial void NotAllowed(this ILogger log, string method, PrincipalKinds kind, string tokenId);
+
+    [LoggerMessage(1022, LogLevel.Information, "Token {TokenId} made ({Type}), valid until {ExpireTime}")]
+    public static partial void TokenCreated(this ILogger log, string tokenId, AkkaHub.V1.TokenType type, string expireTime);
+
+    [LoggerMessage(1023, LogLevel.Information, "Token {TokenId} revoked")]
+    public static partial void TokenRevoked(this ILogger log, string tokenId);
+
+    [LoggerMessage(1030, LogLevel.Information, "Local node runs already (pid {Pid})")]
+    public static partial void LocalNodeFound(this ILogger log, int pid);
+
+    [LoggerMessage(1031, LogLevel.Information, "Local node started")]
+    public static partial void LocalNodeStarted(this ILogger log);
+
+    [LoggerMessage(1032, LogLevel.Warning, "Local node could not be started: {Problem}; tried again in {Wait}")]
+    public static partial void LocalNodeFailed(this ILogger log, string problem, TimeSpan wait);
+
+    [LoggerMessage(1033, LogLevel.Warning, "Local node ended; started again in {Wait}")]
+    public static partial void LocalNodeEnded(this ILogger log, TimeSpan wait);
+
+    [LoggerMessage(1034, LogLevel.Information, "Local node (pid {Pid}) ended at the hub's stop")]
+    public static partial void LocalNodeStopped(this ILogger log, int pid);
+
+    [LoggerMessage(1035, LogLevel.Warning, "Local node (pid {Pid}) did not end in time and goes on")]
+    public static partial void LocalNodeGoesOn(this ILogger log, int pid);
+}

@@ -1,0 +1,97 @@
+using System.Globalization;
+using Akka.Actor;
+using Akka.Cluster;
+using Akka.Configuration;
+using Akka.Hosting;
+using Akka.Remote.Transport.DotNetty;
+using Hub.Actors;
+using Hub.Actors.Settings;
+using Hub.Actors.Store;
+using Hub.Actors.Telemetry;
+using Hub.Actors.Tokens;
+using Hub.Host.Settings;
+
+namespace Hub.Host.Hosting;
+
+/// <summary>Wiring of the actor system: its configuration, its store, and what runs in it.</summary>
+internal static class ActorHosting
+{
+    /// <summary>Name of the actor system; part of every member's address.</summary>
+    public const string SystemName = "akkahub";
+
+    // Shares of the time a stop may take, by phase; together one. What is not named takes DefaultShare, seven times.
+    private const double DefaultShare = 0.03;
+    private static readonly (string Phase, double Share)[] PhaseShares =
+    [
+        ("cluster-sharding-shutdown-region", 0.45), ("cluster-leave", 0.06), ("cluster-exiting", 0.13),
+        ("cluster-exiting-done", 0.06), ("actor-system-terminate", 0.09),
+    ];
+
+    /// <summary>Adds the actor system.</summary>
+    public static WebApplicationBuilder AddHubActors(this WebApplicationBuilder builder, HubStart start)
+    {
+        var host = start.Bound.Settings.Host;
+        builder.Services.AddAkka(SystemName, (akka, services) =>
+        {
+            var time = services.GetRequiredService<TimeProvider>();
+            var readiness = services.GetRequiredService<Readiness>();
+            var metrics = services.GetRequiredService<HubMetrics>();
+            akka
+                .AddHocon(start.Bound.AkkaOverrides, HoconAddMode.Prepend)
+                .AddHocon(FromSettings(host), HoconAddMode.Append)
+                .AddHocon(HubConfiguration.Akka, HoconAddMode.Append)
+                .AddSetup(MemberCertificate.Setup(start.Certificate))
+                .ConfigureLoggers(loggers =>
+                {
+                    // At Debug the frameworks' information is of use; otherwise it is noise.
+                    loggers.LogLevel = host.LogLevel == HubLogLevel.Debug ? Akka.Event.LogLevel.InfoLevel : Akka.Event.LogLevel.WarningLevel;
+                    loggers.ClearLoggers();
+                    loggers.AddLoggerFactory();
+                })
+                .WithSqliteStore(host.DataDir, StoreOptions(host), metrics)
+                .WithSelfJoin(readiness)
+                .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, time, readiness, metrics)
+                .WithHubActors(services);
+        });
+        return builder;
+    }
+
+    /// <summary>What the hub's settings say to Akka.</summary>
+    internal static Config FromSettings(HostSettings host)
+    {
+        // What is left for the actors after the streams were drained and cut.
+        var time = host.ShutdownTimeout - host.DrainTimeout - TimeSpan.FromSeconds(3);
+        var phases = string.Join('\n', PhaseShares.Select(p => $"phases.{p.Phase}.timeout = {Milliseconds(time * p.Share)}"));
+        return ConfigurationFactory.ParseString($$"""
+            akka {
+              remote.dot-netty.tcp {
+                hostname = "{{host.Bind}}"
+                public-hostname = "{{host.Bind}}"
+                port = {{host.RemotePort}}
+              }
+              coordinated-shutdown {
+                default-phase-timeout = {{Milliseconds(time * DefaultShare)}}
+                {{phases}}
+              }
+            }
+            """);
+    }
+
+    private static string Milliseconds(TimeSpan time) => ((long)time.TotalMilliseconds).ToString(CultureInfo.InvariantCulture) + "ms";
+
+    private static SqliteStoreOptions StoreOptions(HostSettings host) => new()
+    {
+        BusyTimeout = host.StoreBusyTimeout,
+        CommitDelay = host.Diagnostics.CommitDelay,
+        StallFile = host.Diagnostics.StallFile,
+    };
+
+    // A lone member needs no seed: it joins itself as soon as its address is known, also with a port the system chose.
+    private static AkkaConfigurationBuilder WithSelfJoin(this AkkaConfigurationBuilder builder, Readiness readiness) =>
+        builder.AddStartup((system, _) =>
+        {
+            var cluster = Cluster.Get(system);
+            cluster.RegisterOnMemberUp(() => readiness.Clear(Readiness.Cluster));
+            cluster.Join(cluster.SelfAddress);
+        });
+}

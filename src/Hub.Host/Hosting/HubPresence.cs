@@ -1,0 +1,88 @@
+using Akka.Actor;
+using Hub.Actors;
+using Hub.Host.Auth;
+using Hub.Host.LocalAgent;
+using Hub.Host.Services;
+using Hub.Host.Settings;
+using Hub.Protocol;
+
+namespace Hub.Host.Hosting;
+
+/// <summary>
+/// Says that the hub is there (<c>hub.json</c>, the lines at start), and takes it away in order: the local node first if it is to
+/// end, then the streams, then the listeners and the actors, which the host stops after this.
+/// </summary>
+internal sealed class HubPresence(
+    AllSettings settings, HubListeners listeners, HubLifetime lifetime, LiveCalls calls, Readiness readiness, LocalNode localNode,
+    ActorSystem system, StartClock started, TimeProvider time, ILogger<HubPresence> log) : IHostedLifecycleService
+{
+    private static readonly TimeSpan RetryHint = TimeSpan.FromSeconds(1);
+    private readonly CancellationTokenSource _watching = new();
+    private Task _watch = Task.CompletedTask;
+
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    /// <summary>Every listener listens now.</summary>
+    public Task StartedAsync(CancellationToken cancellationToken)
+    {
+        new LocalHub(Environment.ProcessId, listeners.Grpc, listeners.Http, SettingsText.Version).Write(settings.Host.DataDir);
+        log.Listening(listeners.Grpc, listeners.Http, ((ExtendedActorSystem)system).Provider.DefaultAddress.ToString());
+        _watch = WatchReadinessAsync(_watching.Token);
+        return Task.CompletedTask;
+    }
+
+    public async Task StoppingAsync(CancellationToken cancellationToken)
+    {
+        await localNode.LeaveAsync(lifetime.EndLocalNode, cancellationToken).ConfigureAwait(false);
+        await _watching.CancelAsync().ConfigureAwait(false);
+        await _watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        lifetime.BeginDrain();
+        var ended = await calls.DrainAsync(settings.Host.DrainTimeout, () => HubErrors.NotReady("the hub is stopping", RetryHint), time).ConfigureAwait(false);
+        if (ended > 0)
+            log.StreamsEnded(ended);
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
+    public Task StoppedAsync(CancellationToken cancellationToken)
+    {
+        File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
+        log.Stopped();
+        return Task.CompletedTask;
+    }
+
+    private async Task WatchReadinessAsync(CancellationToken cancellationToken)
+    {
+        var first = true;
+        while (true)
+        {
+            await readiness.WhenReadyAsync(cancellationToken).ConfigureAwait(false);
+            log.Ready(time.GetElapsedTime(started.Timestamp).TotalSeconds);
+            if (first)
+                await SummarizeAsync().ConfigureAwait(false);
+            first = false;
+            Task changed;
+            do
+            {
+                changed = readiness.Changed;
+                if (readiness.IsReady)
+                    await changed.WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+            while (readiness.IsReady);
+            log.NotReady(string.Join("; ", readiness.Reasons.Values));
+        }
+    }
+
+    private Task SummarizeAsync() => Console.Out.WriteLineAsync($"""
+        AkkaHub {SettingsText.Version} is ready
+          gRPC {listeners.Grpc}   HTTP {listeners.Http}
+          data {settings.Host.DataDir}
+          try  ./hub get nodes
+        """);
+}
+
+/// <summary>When the process began to start the hub.</summary>
+/// <param name="Timestamp">Of the time provider.</param>
+internal sealed record StartClock(long Timestamp);

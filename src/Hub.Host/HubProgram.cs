@@ -1,0 +1,115 @@
+using System.Net.Sockets;
+using Hub.Actors.Store;
+using Hub.Host.Auth;
+using Hub.Host.Hosting;
+using Hub.Host.Settings;
+
+namespace Hub.Host;
+
+/// <summary>From the command line to an exit code. What cannot work is said in a sentence, not in a stack trace.</summary>
+public static class HubProgram
+{
+    /// <summary>Does what the arguments ask.</summary>
+    /// <param name="arguments">The command line.</param>
+    /// <param name="environment">Environment variables.</param>
+    /// <param name="output">For what was asked for.</param>
+    /// <param name="error">For everything else; the log goes to the process's own standard error.</param>
+    /// <param name="build">Makes the host, once everything has been checked and taken hold of.</param>
+    /// <returns>One of <see cref="ExitCodes"/>.</returns>
+    public static async Task<int> RunAsync(IReadOnlyList<string> arguments, IReadOnlyDictionary<string, string> environment,
+        TextWriter output, TextWriter error, Func<HubStart, WebApplication> build)
+    {
+        var commandLine = CommandLine.Parse(arguments);
+        if (commandLine.Errors.Count == 0 && TextFor(commandLine.Action) is { } text)
+        {
+            await output.WriteAsync(text).ConfigureAwait(false);
+            return ExitCodes.Ok;
+        }
+
+        var bound = HubSettingsBinder.Bind(commandLine, environment);
+        if (bound.Errors.Count > 0)
+        {
+            foreach (var problem in bound.Errors)
+                await error.WriteLineAsync(problem).ConfigureAwait(false);
+            return ExitCodes.Usage;
+        }
+
+        if (commandLine.Action == HostAction.CheckConfig)
+        {
+            await output.WriteAsync(SettingsText.Effective(bound)).ConfigureAwait(false);
+            return ExitCodes.Ok;
+        }
+
+        try
+        {
+            return await StartAsync(bound, build).ConfigureAwait(false);
+        }
+        catch (StoreRefusedException e)
+        {
+            await error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            return e.InUse ? ExitCodes.AlreadyRunning : ExitCodes.StoreRefused;
+        }
+        catch (AddressTakenException e)
+        {
+            await error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            return ExitCodes.AddressInUse;
+        }
+        catch (Exception e) when (IsAddressInUse(e))
+        {
+            await error.WriteLineAsync(
+                "a port was taken by another program during the start; the ports are akkahub.grpc.port (AKKAHUB_GRPC_PORT), " +
+                "akkahub.http.port (AKKAHUB_HTTP_PORT) and akkahub.remote.port (AKKAHUB_REMOTE_PORT)").ConfigureAwait(false);
+            return ExitCodes.AddressInUse;
+        }
+    }
+
+    private static async Task<int> StartAsync(BoundSettings bound, Func<HubStart, WebApplication> build)
+    {
+        var host = bound.Settings.Host;
+        using var data = DataDirectory.Acquire(host.DataDir);
+        HubListeners.RefuseTaken(host);
+        var report = StorePreflight.Run(host.DataDir, bound.Settings.Hub.Registry.Partitions, host.StoreCheckMaxBytes);
+        using var certificate = MemberCertificate.LoadOrCreate(host.DataDir, TimeProvider.System);
+        await using var app = build(new HubStart(bound, report, AdminToken.LoadOrCreate(host.DataDir), certificate));
+        var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Hub.Host");
+        LogStart(log, host, report);
+        // Taken before the run: the services are gone after it.
+        var lifetime = app.Services.GetRequiredService<HubLifetime>();
+        await app.RunAsync().ConfigureAwait(false);
+        if (lifetime.StopRequested)
+            return ExitCodes.Ok;
+        log.ActorSystemEnded();
+        return ExitCodes.Failure;
+    }
+
+    private static void LogStart(ILogger log, HostSettings host, StoreReport report)
+    {
+        log.Starting(SettingsText.Version, Environment.ProcessId, host.DataDir);
+        var path = SqliteStore.PathIn(host.DataDir);
+        if (report.Created)
+            log.StoreCreated(path);
+        else if (report.Checked)
+            log.StoreChecked(path, report.Bytes);
+        else
+            log.StoreNotSearched(path, report.Bytes);
+        if (host.Diagnostics.Enabled)
+            log.DiagnosticsOn(host.Diagnostics.CommitDelay, host.Diagnostics.StallFile);
+    }
+
+    private static string? TextFor(HostAction action) => action switch
+    {
+        HostAction.Help => SettingsText.Usage(),
+        HostAction.Version => SettingsText.Version + "\n",
+        HostAction.PrintSettingsDoc => SettingsText.Markdown(),
+        HostAction.PrintDefaultConfig => SettingsText.Hocon(),
+        _ => null,
+    };
+
+    private static bool IsAddressInUse(Exception? e) => e switch
+    {
+        null => false,
+        SocketException socket => socket.SocketErrorCode == SocketError.AddressAlreadyInUse,
+        AggregateException many => many.InnerExceptions.Any(IsAddressInUse),
+        _ => IsAddressInUse(e.InnerException),
+    };
+}

@@ -1,0 +1,49 @@
+using System.Threading.RateLimiting;
+using Hub.Actors;
+using Hub.Actors.Telemetry;
+
+namespace Hub.Host.Services;
+
+/// <summary>
+/// Lets a burst of nodes in at the rate the store bears: so many attaches at once, the rest wait in a bounded line, and who
+/// finds the line full is told when to come back.
+/// </summary>
+public sealed class NodeAdmission(HubRuntime hub) : IAsyncDisposable
+{
+    private readonly ConcurrencyLimiter _limiter = new(new ConcurrencyLimiterOptions
+    {
+        PermitLimit = hub.Settings.Admission.MaxConcurrentAttaches,
+        QueueLimit = hub.Settings.Admission.MaxWaiting,
+        QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
+    });
+
+    /// <summary>When a refused node shall come back: spread, so that they do not all come back together.</summary>
+    public TimeSpan RetryHint() => hub.Settings.Admission.RetryHint * (1 + Random.Shared.NextDouble());
+
+    /// <summary>Waits for a place; give it back when the node is attached or refused.</summary>
+    /// <exception cref="Grpc.Core.RpcException">UNAVAILABLE: the hub is not ready, or the line is full.</exception>
+    public async Task<RateLimitLease> EnterAsync(CancellationToken cancellationToken)
+    {
+        if (!hub.Readiness.IsReady)
+            throw HubErrors.NotReady($"the hub is not ready: {string.Join("; ", hub.Readiness.Reasons.Values)}", RetryHint());
+        hub.Metrics.QueueDepth(HubQueue.Admission, 1);
+        RateLimitLease lease;
+        try
+        {
+            lease = await _limiter.AcquireAsync(1, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            hub.Metrics.QueueDepth(HubQueue.Admission, -1);
+        }
+
+        if (lease.IsAcquired)
+            return lease;
+        lease.Dispose();
+        hub.Metrics.QueueRejected(HubQueue.Admission);
+        throw HubErrors.NotReady("the hub is letting in as many nodes as it can; try again", RetryHint() * 5);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => _limiter.DisposeAsync();
+}

@@ -1,0 +1,82 @@
+using Hub.Actors.Settings;
+
+namespace Hub.Host.Settings;
+
+/// <summary>What the server itself is told: where it listens, where its data is, how it logs and stops. Immutable once bound.</summary>
+public sealed record HostSettings
+{
+    /// <summary>Directory of everything the hub keeps; absolute. Empty until bound: the default depends on the user.</summary>
+    public string DataDir { get; init; } = "";
+    /// <summary>Address the listeners bind to. Only loopback in this version.</summary>
+    public string Bind { get; init; } = "127.0.0.1";
+    /// <summary>Port of the gRPC listener (HTTP/2, cleartext); 0 for any free one.</summary>
+    public int GrpcPort { get; init; } = 5100;
+    /// <summary>Port of the HTTP listener (HTTP/1.1); 0 for any free one.</summary>
+    public int HttpPort { get; init; } = 5180;
+    /// <summary>Port on which members talk to each other; 0 for any free one.</summary>
+    public int RemotePort { get; init; } = 5110;
+    /// <summary>Whether the hub runs a node agent for the machine it is on.</summary>
+    public bool LocalNode { get; init; } = true;
+    /// <summary>The least severe level that is logged.</summary>
+    public HubLogLevel LogLevel { get; init; } = HubLogLevel.Information;
+    /// <summary>How log lines look.</summary>
+    public HubLogFormat LogFormat { get; init; } = HubLogFormat.Text;
+    /// <summary>How long a stop in order may take; after it the process ends anyway.</summary>
+    public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(20);
+    /// <summary>Part of <see cref="ShutdownTimeout"/> in which streams may end by themselves; then they are ended.</summary>
+    public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>Largest message a gRPC client or node may send, bytes.</summary>
+    public int MaxMessageBytes { get; init; } = 1024 * 1024;
+    /// <summary>Most gRPC calls under way on one connection.</summary>
+    public int MaxStreamsPerConnection { get; init; } = 10_000;
+    /// <summary>Most tokens that exist at once.</summary>
+    public int MaxTokens { get; init; } = 1000;
+    /// <summary>How long the store may be locked by somebody else before a write fails.</summary>
+    public TimeSpan StoreBusyTimeout { get; init; } = TimeSpan.FromSeconds(30);
+    /// <summary>A larger store is not searched for corruption at start, bytes; its header and schema always are.</summary>
+    public long StoreCheckMaxBytes { get; init; } = 512L * 1024 * 1024;
+    /// <summary>Means to make the hub misbehave on purpose.</summary>
+    public DiagnosticSettings Diagnostics { get; init; } = new();
+}
+
+/// <summary>Means to make the hub misbehave on purpose, for tests of what it promises. All off unless enabled.</summary>
+public sealed record DiagnosticSettings
+{
+    /// <summary>Allows the others to be set.</summary>
+    public bool Enabled { get; init; }
+    /// <summary>Every commit of the store takes this much longer.</summary>
+    public TimeSpan CommitDelay { get; init; }
+    /// <summary>While this file exists commits of the store wait; empty for none.</summary>
+    public string StallFile { get; init; } = "";
+}
+
+/// <summary>The least severe level that is logged.</summary>
+public enum HubLogLevel
+{
+    /// <summary>Everything, for developers.</summary>
+    Debug,
+    /// <summary>What happens.</summary>
+    Information,
+    /// <summary>What may need a person.</summary>
+    Warning,
+    /// <summary>What failed.</summary>
+    Error,
+}
+
+/// <summary>How log lines look.</summary>
+public enum HubLogFormat
+{
+    /// <summary>For people.</summary>
+    Text,
+    /// <summary>One JSON object a line.</summary>
+    Json,
+}
+
+/// <summary>Everything that can be set.</summary>
+public sealed record AllSettings
+{
+    /// <summary>The server's.</summary>
+    public HostSettings Host { get; init; } = new();
+    /// <summary>The limits the actors keep.</summary>
+    public HubSettings Hub { get; init; } = new();
+}

@@ -1,0 +1,53 @@
+namespace Hub.Host.Settings;
+
+/// <summary>What must hold between settings; each alone is checked by its own range.</summary>
+internal static class SettingRules
+{
+    /// <summary>Every broken rule: the path it is blamed on and what must hold.</summary>
+    public static IEnumerable<(string Path, string Rule)> Broken(AllSettings all)
+    {
+        var (host, hub) = (all.Host, all.Hub);
+        var flow = hub.Flow;
+        if (hub.History.MaxChunkBytes > hub.History.MaxBytes)
+            yield return ("akkahub.history.max-chunk-bytes", "must be at most akkahub.history.max-bytes");
+        if (hub.History.MergeBytes > hub.History.MaxChunkBytes)
+            yield return ("akkahub.history.merge-bytes", "must be at most akkahub.history.max-chunk-bytes");
+        if (hub.Commands.MaxRunning > hub.Commands.MaxRecords)
+            yield return ("akkahub.commands.max-running", "must be at most akkahub.commands.max-records");
+        if (flow.InitialWindowBytes < hub.History.MaxChunkBytes)
+            yield return ("akkahub.flow.initial-window", "must be at least akkahub.history.max-chunk-bytes");
+        if (flow.MaxWindowBytes < flow.InitialWindowBytes)
+            yield return ("akkahub.flow.max-window", "must be at least akkahub.flow.initial-window");
+        if (flow.MaxEventBytes < hub.History.MaxChunkBytes)
+            yield return ("akkahub.flow.max-event-bytes", "must be at least akkahub.history.max-chunk-bytes");
+        if (flow.MaxWriteBytes < flow.MaxEventBytes)
+            yield return ("akkahub.flow.max-write-bytes", "must be at least akkahub.flow.max-event-bytes");
+        if (hub.Liveness.TimeoutAfterMissed <= hub.Liveness.StaleAfterMissed)
+            yield return ("akkahub.liveness.timeout-after-missed", "must be more than akkahub.liveness.stale-after-missed");
+        if (hub.Registry.MaxBackoff < hub.Registry.MinBackoff)
+            yield return ("akkahub.registry.max-backoff", "must be at least akkahub.registry.min-backoff");
+        // Readers may wait 30 s for output, events 25 s.
+        if (hub.Registry.AskTimeout <= hub.Terminals.RequestTimeout || hub.Registry.AskTimeout <= TimeSpan.FromSeconds(30))
+            yield return ("akkahub.registry.ask-timeout", "must be more than akkahub.terminals.request-timeout and more than 30s");
+        if (host.DrainTimeout > host.ShutdownTimeout / 2)
+            yield return ("akkahub.drain-timeout", "must be at most half of akkahub.shutdown-timeout");
+        foreach (var (path, same) in SamePorts(host))
+            yield return (path, $"must differ from {same}");
+        if (host.Diagnostics.Enabled)
+            yield break;
+        if (host.Diagnostics.CommitDelay != TimeSpan.Zero)
+            yield return ("akkahub.diagnostics.commit-delay", "needs akkahub.diagnostics.enabled = on (AKKAHUB_DIAGNOSTICS=on)");
+        if (host.Diagnostics.StallFile.Length > 0)
+            yield return ("akkahub.diagnostics.stall-file", "needs akkahub.diagnostics.enabled = on (AKKAHUB_DIAGNOSTICS=on)");
+    }
+
+    private static IEnumerable<(string Path, string Same)> SamePorts(HostSettings host)
+    {
+        if (host.HttpPort != 0 && host.HttpPort == host.GrpcPort)
+            yield return ("akkahub.http.port", "akkahub.grpc.port");
+        if (host.RemotePort != 0 && host.RemotePort == host.GrpcPort)
+            yield return ("akkahub.remote.port", "akkahub.grpc.port");
+        if (host.RemotePort != 0 && host.RemotePort == host.HttpPort)
+            yield return ("akkahub.remote.port", "akkahub.http.port");
+    }
+}

@@ -1,0 +1,117 @@
+using System.Net;
+using static Hub.Host.Settings.Setting;
+
+namespace Hub.Host.Settings;
+
+/// <summary>
+/// Every setting there is, in the order in which people read about them. Long because it is one table: splitting it would hide
+/// a missing line.
+/// </summary>
+public static class SettingTable
+{
+    private const long Gigabyte = 1024L * 1024 * 1024;
+
+    /// <summary>All settings.</summary>
+    public static IReadOnlyList<Setting> All { get; } =
+    [
+        Of("akkahub.data-dir", new TextKind("a directory", FullPath), "Where the hub keeps everything: store, tokens, its own node. Made with mode 0700. Empty for $XDG_DATA_HOME/akkahub or ~/.local/share/akkahub.", s => s.Host.DataDir, "--data-dir"),
+        Of("akkahub.bind", new TextKind("a loopback address (listening elsewhere needs TLS, which this version has not)", Loopback), "Address the listeners bind to.", s => s.Host.Bind, "--bind"),
+        Of("akkahub.grpc.port", Port, "Port of the gRPC listener (cleartext HTTP/2); 0 for any free one, which hub.json tells.", s => s.Host.GrpcPort, "--grpc-port"),
+        Of("akkahub.grpc.max-message", Size<int>(128 * 1024, 64 * 1024 * 1024), "Largest message a client or node may send.", s => s.Host.MaxMessageBytes),
+        Of("akkahub.grpc.max-streams-per-connection", Int("calls", 100, 1_000_000), "Most gRPC calls under way on one connection.", s => s.Host.MaxStreamsPerConnection),
+        Of("akkahub.http.port", Port, "Port of the HTTP listener (HTTP/1.1: health); 0 for any free one.", s => s.Host.HttpPort, "--http-port"),
+        Of("akkahub.remote.port", Port, "Port on which members talk to each other; 0 for any free one.", s => s.Host.RemotePort, "--remote-port"),
+        Of("akkahub.local-node", new SwitchKind(), "Run a node agent for this machine, as node 'local'.", s => s.Host.LocalNode, "--local-node"),
+        Of("akkahub.log.level", new ChoiceKind(typeof(HubLogLevel)), "Least severe level that is logged.", s => s.Host.LogLevel),
+        Of("akkahub.log.format", new ChoiceKind(typeof(HubLogFormat)), "How log lines look; they go to standard error.", s => s.Host.LogFormat),
+        Of("akkahub.shutdown-timeout", Duration(TimeSpan.FromSeconds(10), TimeSpan.FromMinutes(10)), "How long a stop in order may take; after it the process ends anyway.", s => s.Host.ShutdownTimeout),
+        Of("akkahub.drain-timeout", Duration(TimeSpan.Zero, TimeSpan.FromMinutes(5)), "Part of shutdown-timeout in which streams may end by themselves. At most half of it.", s => s.Host.DrainTimeout),
+        Of("akkahub.tokens.max-count", Int("tokens", 1, 100_000), "Most tokens that exist at once.", s => s.Host.MaxTokens),
+
+        Of("akkahub.store.busy-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(50)), "How long another process may lock the store before a write fails.", s => s.Host.StoreBusyTimeout),
+        Of("akkahub.store.check-max-size", Size<long>(0, 1024 * Gigabyte), "A larger store is not searched for corruption at start; its header and schema always are.", s => s.Host.StoreCheckMaxBytes),
+
+        Of("akkahub.history.max-chunks", Int("chunks", 1, 1_000_000), "Most chunks kept of a terminal's history. The tighter of this and max-bytes binds.", s => s.Hub.History.MaxChunks),
+        Of("akkahub.history.max-bytes", Size<long>(4 * 1024, Gigabyte), "Most bytes kept of a terminal's history, arrival marks counted in (16 bytes each).", s => s.Hub.History.MaxBytes),
+        Of("akkahub.history.max-chunk-bytes", Size<int>(1024, 64 * 1024), "Most bytes in a chunk; what a node may send in one message. At most max-bytes.", s => s.Hub.History.MaxChunkBytes),
+        Of("akkahub.history.merge-bytes", Size<int>(0, 64 * 1024), "Neighbouring small arrivals are merged up to a chunk of this size; 0 for never. At most max-chunk-bytes.", s => s.Hub.History.MergeBytes),
+        Of("akkahub.history.max-marks", Int("marks", 1, 4096), "Most arrival marks in a merged chunk.", s => s.Hub.History.MaxMarks),
+        Of("akkahub.history.head-bytes", Size<long>(0, Gigabyte), "Bytes at the very beginning of a terminal that are never evicted, counted apart from max-bytes.", s => s.Hub.History.HeadBytes),
+        Of("akkahub.history.max-annotations", Int("records", 1, 100_000), "Most size changes and most gap records kept of a terminal, each.", s => s.Hub.History.MaxAnnotations),
+        Of("akkahub.history.max-incarnations", Int("incarnations", 1, 10_000), "Most incarnations of a terminal kept, those without retained bytes included.", s => s.Hub.History.MaxIncarnations),
+
+        Of("akkahub.terminals.max-per-node", Int("terminals", 1, 1024), "Most terminals of a node, ended ones included whose history is kept.", s => s.Hub.Terminals.MaxPerNode),
+        Of("akkahub.terminals.max-pending-inputs", Int("inputs", 1, 65_536), "Most inputs of a node on their way to it.", s => s.Hub.Terminals.MaxPendingInputs),
+        Of("akkahub.terminals.max-waiting-readers", Int("readers", 1, 65_536), "Most readers waiting for output of a node.", s => s.Hub.Terminals.MaxWaitingReaders),
+        Of("akkahub.terminals.request-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)), "How long the hub waits for a node's answer to input, resize, signal, open and close.", s => s.Hub.Terminals.RequestTimeout),
+
+        Of("akkahub.commands.max-records", Int("commands", 1, 10_000), "Most commands of a node kept; the oldest finished one goes first.", s => s.Hub.Commands.MaxRecords),
+        Of("akkahub.commands.retention", Duration(TimeSpan.FromMinutes(1), TimeSpan.FromDays(365)), "How long a finished command is kept.", s => s.Hub.Commands.Retention),
+        Of("akkahub.commands.head-bytes", Size<long>(0, Gigabyte), "Kept of the beginning of a command's output.", s => s.Hub.Commands.HeadBytes),
+        Of("akkahub.commands.tail-bytes", Size<long>(4 * 1024, Gigabyte), "Kept of the end of a command's output.", s => s.Hub.Commands.TailBytes),
+        Of("akkahub.commands.max-output-bytes", Size<long>(64 * 1024, 16 * Gigabyte), "Most output kept over all commands of a node; the oldest finished one goes first.", s => s.Hub.Commands.MaxOutputBytes),
+        Of("akkahub.commands.max-running", Int("commands", 1, 1024), "Most commands of a node that run at once. At most max-records.", s => s.Hub.Commands.MaxRunning),
+
+        Of("akkahub.flow.initial-window", Size<int>(4 * 1024, 16 * 1024 * 1024), "Window of an idle terminal's stream. At least history.max-chunk-bytes, so that every message fits.", s => s.Hub.Flow.InitialWindowBytes),
+        Of("akkahub.flow.max-window", Size<int>(4 * 1024, 64 * 1024 * 1024), "Largest window of a busy terminal's stream. At least initial-window.", s => s.Hub.Flow.MaxWindowBytes),
+        Of("akkahub.flow.window-messages", Int("messages", 2, 65_536), "Messages of a stream that may be under way.", s => s.Hub.Flow.WindowMessages),
+        Of("akkahub.flow.memory-budget", Size<long>(1024 * 1024, 1024 * Gigabyte), "Most bytes granted over all streams of a member beyond each one's initial window.", s => s.Hub.Flow.MemoryBudgetBytes),
+        Of("akkahub.flow.max-event-bytes", Size<int>(4 * 1024, 16 * 1024 * 1024), "Most output in one journal row. At least history.max-chunk-bytes.", s => s.Hub.Flow.MaxEventBytes),
+        Of("akkahub.flow.max-write-bytes", Size<int>(4 * 1024, 64 * 1024 * 1024), "Most output in one write of a node. At least max-event-bytes.", s => s.Hub.Flow.MaxWriteBytes),
+        Of("akkahub.flow.max-control-messages", Int("messages", 16, 1_000_000), "Messages without credit (heartbeats, results, control) that may be under way on a node's stream.", s => s.Hub.Flow.MaxControlMessages),
+
+        Of("akkahub.liveness.heartbeat-interval", Duration(TimeSpan.FromMilliseconds(200), TimeSpan.FromMinutes(10)), "Shortest heartbeat interval.", s => s.Hub.Liveness.HeartbeatInterval),
+        Of("akkahub.liveness.max-heartbeats-per-second", Int("heartbeats a second", 1, 1_000_000), "What a member wants to take at most: the interval lengthens as nodes grow in number.", s => s.Hub.Liveness.MaxHeartbeatsPerSecond),
+        Of("akkahub.liveness.stale-after-missed", Int("beats", 1, 1000), "Missed beats after which a node is stale.", s => s.Hub.Liveness.StaleAfterMissed),
+        Of("akkahub.liveness.timeout-after-missed", Int("beats", 2, 1000), "Missed beats after which the hub ends the stream. More than stale-after-missed.", s => s.Hub.Liveness.TimeoutAfterMissed),
+        Of("akkahub.liveness.offline-after", Duration(TimeSpan.Zero, TimeSpan.FromDays(7)), "How long a node without a stream is stale before it is offline.", s => s.Hub.Liveness.OfflineAfter),
+        Of("akkahub.liveness.start-grace", Duration(TimeSpan.Zero, TimeSpan.FromHours(24)), "After a start: how long nodes that were there before are expected back before they are offline. At least twice the agents' longest back-off (30 s).", s => s.Hub.Liveness.StartGrace),
+        Of("akkahub.liveness.forget-after", new DurationKind(TimeSpan.FromMinutes(1), TimeSpan.FromDays(3650), orNever: true), "Offline nodes are forgotten after this time.", s => s.Hub.Liveness.ForgetAfter),
+        Of("akkahub.liveness.hello-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), "How long a node may take to say hello.", s => s.Hub.Liveness.HelloTimeout),
+
+        Of("akkahub.admission.max-concurrent-attaches", Int("attaches", 1, 100_000), "Attaches under way at once on a member.", s => s.Hub.Admission.MaxConcurrentAttaches),
+        Of("akkahub.admission.max-waiting", Int("streams", 0, 1_000_000), "Streams of nodes that wait for their turn; beyond it they get UNAVAILABLE with a retry hint.", s => s.Hub.Admission.MaxWaiting),
+        Of("akkahub.admission.retry-hint", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), "Retry hint given before the hub is ready; spread at random up to twice this.", s => s.Hub.Admission.RetryHint),
+
+        Of("akkahub.registry.partitions", Int("partitions", 1, 4096), "Number of partitions; stored with the data and never changed.", s => s.Hub.Registry.Partitions),
+        Of("akkahub.registry.passivate-after", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromDays(1)), "An idle, disconnected node's actor is stopped after this time.", s => s.Hub.Registry.PassivateAfter),
+        Of("akkahub.registry.max-buffered-per-node", Int("messages", 1, 65_536), "Messages a partition keeps for a node whose actor is being made.", s => s.Hub.Registry.MaxBufferedPerNode),
+        Of("akkahub.registry.max-nodes-per-partition", Int("nodes", 1, 1_000_000), "Most nodes of a partition.", s => s.Hub.Registry.MaxNodesPerPartition),
+        Of("akkahub.registry.min-backoff", Duration(TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(1)), "First wait before a failed node's actor is made again.", s => s.Hub.Registry.MinBackoff),
+        Of("akkahub.registry.max-backoff", Duration(TimeSpan.FromMilliseconds(10), TimeSpan.FromMinutes(10)), "Longest wait. At least min-backoff.", s => s.Hub.Registry.MaxBackoff),
+        Of("akkahub.registry.ask-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)), "How long a client's request to a node's actor may take. More than terminals.request-timeout.", s => s.Hub.Registry.AskTimeout),
+
+        Of("akkahub.snapshots.min-bytes", Size<long>(4 * 1024, Gigabyte), "A snapshot is never due before this many journaled bytes.", s => s.Hub.Snapshots.MinBytes),
+        Of("akkahub.snapshots.max-concurrent", Int("snapshots", 1, 64), "Snapshots and deletions under way at once on a member.", s => s.Hub.Snapshots.MaxConcurrent),
+
+        Of("akkahub.events.max-count", Int("events", 100, 10_000_000), "Most mesh events kept by a member.", s => s.Hub.Events.MaxCount),
+
+        Of("akkahub.diagnostics.enabled", new SwitchKind(), "Allows the other diagnostics to be set. For tests only.", s => s.Host.Diagnostics.Enabled, environment: "AKKAHUB_DIAGNOSTICS"),
+        Of("akkahub.diagnostics.commit-delay", Duration(TimeSpan.Zero, TimeSpan.FromSeconds(30)), "Every commit of the store takes this much longer.", s => s.Host.Diagnostics.CommitDelay),
+        Of("akkahub.diagnostics.stall-file", new TextKind("a file's path, or empty", static t => t.Length == 0 ? "" : FullPath(t)), "While this file exists commits of the store wait.", s => s.Host.Diagnostics.StallFile),
+    ];
+
+    private static SettingKind Port => Int("port", 0, 65_535);
+
+    private static IntegerKind Int(string unit, int min, int max) => new(min, max, unit, typeof(int));
+
+    private static SizeKind Size<T>(long min, long max) => new(min, max, typeof(T));
+
+    private static DurationKind Duration(TimeSpan min, TimeSpan max) => new(min, max, orNever: false);
+
+    private static string? FullPath(string text)
+    {
+        try
+        {
+            // Empty stays empty: the binder fills in the user's own default.
+            return text.Length == 0 ? "" : Path.GetFullPath(text);
+        }
+        catch (ArgumentException)
+        {
+            return null;
+        }
+    }
+
+    private static string? Loopback(string text) =>
+        IPAddress.TryParse(text, out var address) && IPAddress.IsLoopback(address) ? address.ToString() : null;
+}

@@ -1,0 +1,171 @@
+using System.Net;
+using System.Net.Sockets;
+using Akka.Actor;
+using Grpc.AspNetCore.Server;
+using Hub.Actors;
+using Hub.Actors.Settings;
+using Hub.Actors.Store;
+using Hub.Host.Hosting;
+using Hub.Host.Settings;
+using Hub.Protocol;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Options;
+using static Hub.Host.Tests.TestSupport;
+
+namespace Hub.Host.Tests;
+
+public sealed class ProgramSpecs : IDisposable
+{
+    private readonly TemporaryDirectory _data = new();
+
+    public void Dispose() => _data.Dispose();
+
+    [Fact]
+    public async Task Check_config_prints_what_is_in_force_and_touches_nothing()
+    {
+        var directory = _data["none"];
+        var (code, output, error) = await RunAsync(["--check-config", "--data-dir", directory], null, ("AKKAHUB_HISTORY_MAX_CHUNKS", "7"));
+        code.ShouldBe(ExitCodes.Ok, error);
+        output.ShouldContain("akkahub.history.max-chunks = 7  # environment AKKAHUB_HISTORY_MAX_CHUNKS");
+        output.ShouldContain("akkahub.http.port = 5180  # default");
+        Directory.Exists(directory).ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData("--check-config")]
+    [InlineData("--local-node", "maybe")]
+    public async Task Wrong_settings_exit_with_2_and_start_nothing(params string[] arguments)
+    {
+        var (code, output, error) = await RunAsync([.. arguments, "--data-dir", _data["none"]], null, ("AKKAHUB_HISTORY_MAX_CHUNKS", "0"));
+        code.ShouldBe(ExitCodes.Usage);
+        output.ShouldBeEmpty();
+        error.ShouldContain("akkahub.history.max-chunks = '0'");
+        Directory.Exists(_data["none"]).ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData("--help", "--check-config")]
+    [InlineData("--version", "0.")]
+    [InlineData("--print-settings-doc", "# Settings")]
+    [InlineData("--print-default-config", "akkahub {")]
+    public async Task Information_is_printed(string option, string part)
+    {
+        var (code, output, error) = await RunAsync([option]);
+        (code, error).ShouldBe((ExitCodes.Ok, ""));
+        output.ShouldContain(part);
+    }
+
+    [Fact]
+    public async Task A_second_hub_is_refused_and_told_who_is_there()
+    {
+        using var held = DataDirectory.Acquire(_data.Path);
+        new LocalHub(4711, "", "", "").Write(_data.Path);
+        var before = _data.Hashes();
+        var (code, _, error) = await RunAsync(Isolated(_data.Path));
+        code.ShouldBe(ExitCodes.AlreadyRunning);
+        error.ShouldContain("another hub (pid 4711)");
+        error.ShouldContain("AKKAHUB_DATA_DIR");
+        _data.Hashes().ShouldBe(before);
+    }
+
+    [Fact]
+    public async Task A_taken_port_is_named_with_its_setting()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        var port = ((IPEndPoint)taken.LocalEndpoint).Port;
+        var (code, _, error) = await RunAsync(Isolated(_data.Path, "--http-port", $"{port}"));
+        code.ShouldBe(ExitCodes.AddressInUse);
+        error.ShouldContain($"port {port}");
+        error.ShouldContain("akkahub.http.port (AKKAHUB_HTTP_PORT)");
+        File.Exists(SqliteStore.PathIn(_data.Path)).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_store_that_cannot_be_used_exits_with_4()
+    {
+        File.WriteAllText(SqliteStore.PathIn(_data.Path), "no database");
+        var (code, _, error) = await RunAsync(Isolated(_data.Path));
+        code.ShouldBe(ExitCodes.StoreRefused);
+        error.ShouldContain("corrupt");
+    }
+
+    /// <summary>The whole server as it ships, without its local node: it becomes ready, tells where, has seen its settings, and stops in order.</summary>
+    [Fact]
+    public async Task It_becomes_ready_sees_its_settings_and_stops_in_order()
+    {
+        var built = new TaskCompletionSource<WebApplication>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var run = RunAsync(
+            Isolated(_data.Path, "--set", "grpc.max-message=2MiB", "--set", "grpc.max-streams-per-connection=321", "--set", "shutdown-timeout=25s",
+                "--set", "store.busy-timeout=17s", "--set", "log.level=warning", "--set", "tokens.max-count=5",
+                "--set", "history.max-chunks=99"),
+            start =>
+            {
+                var app = HubApplication.Build(start);
+                built.SetResult(app);
+                return app;
+            });
+        var app = await AwaitAsync(built.Task, run);
+        var readiness = app.Services.GetRequiredService<Readiness>();
+        await AwaitAsync(ReadyAsync(readiness), run);
+
+        var hub = LocalHub.TryRead(_data.Path)!;
+        hub.Pid.ShouldBe(Environment.ProcessId);
+        using var http = new HttpClient();
+        (await http.GetStringAsync($"{hub.Http}/livez")).ShouldBe("ok\n");
+        (await http.GetStringAsync($"{hub.Http}/readyz")).ShouldBe("ok\n");
+        readiness.Set("test", "a reason");
+        var answer = await http.GetAsync($"{hub.Http}/readyz");
+        answer.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
+        (await answer.Content.ReadAsStringAsync()).ShouldBe("test: a reason\n");
+        var foreign = new HttpRequestMessage(HttpMethod.Get, $"{hub.Http}/livez") { Headers = { Host = "hub.example" } };
+        (await http.SendAsync(foreign)).StatusCode.ShouldBe(HttpStatusCode.BadRequest);
+
+        ShouldHaveSeenItsSettings(app.Services);
+        app.Services.GetRequiredService<HubLifetime>().RequestStop(localNode: false);
+        var (code, _, error) = await run.WaitAsync(Patience);
+        code.ShouldBe(ExitCodes.Ok, error);
+        LocalHub.TryRead(_data.Path).ShouldBeNull();
+        using var again = DataDirectory.Acquire(_data.Path);
+        StorePreflight.Run(_data.Path, 64, long.MaxValue).ShouldSatisfyAllConditions(r => r.Created.ShouldBeFalse(), r => r.Checked.ShouldBeTrue());
+    }
+
+    private static void ShouldHaveSeenItsSettings(IServiceProvider services)
+    {
+        services.GetRequiredService<IOptions<GrpcServiceOptions>>().Value.MaxReceiveMessageSize.ShouldBe(2 * 1024 * 1024);
+        services.GetRequiredService<IOptions<KestrelServerOptions>>().Value.Limits.Http2.MaxStreamsPerConnection.ShouldBe(321);
+        services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout.ShouldBe(TimeSpan.FromSeconds(33));
+        services.GetRequiredService<HubSettings>().History.MaxChunks.ShouldBe(99);
+        services.GetRequiredService<HostSettings>().MaxTokens.ShouldBe(5);
+
+        var akka = services.GetRequiredService<ActorSystem>().Settings.Config;
+        akka.GetString("akka.cluster.sharding.passivate-idle-entity-after").ShouldBe("off");
+        akka.GetString("akka.cluster.sharding.state-store-mode").ShouldBe("ddata");
+        akka.GetStringList("akka.cluster.sharding.distributed-data.durable.keys").ShouldBeEmpty();
+        akka.GetString("akka.remote.dot-netty.tcp.hostname").ShouldBe("127.0.0.1");
+        akka.GetBoolean("akka.remote.dot-netty.tcp.enable-ssl").ShouldBeTrue();
+        akka.GetInt("akka.persistence.journal.sql.parallelism").ShouldBe(1);
+        akka.GetInt("akka.persistence.journal.sql.batch-size").ShouldBe(1000);
+        akka.GetString("akka.persistence.journal.sql.replay-filter.mode").ShouldBe("fail");
+        akka.GetTimeSpan("akka.persistence.journal.sql.circuit-breaker.call-timeout").ShouldBe(TimeSpan.FromSeconds(60));
+        akka.GetBoolean("akka.coordinated-shutdown.run-by-clr-shutdown-hook").ShouldBeFalse();
+
+        // The actors' part of a stop, in the worst case, ends before the host gives up waiting.
+        var phases = akka.GetConfig("akka.coordinated-shutdown.phases").Root.GetObject().Items.Keys;
+        var fallback = akka.GetTimeSpan("akka.coordinated-shutdown.default-phase-timeout");
+        TimeSpan.FromTicks(phases.Sum(p => akka.GetTimeSpan($"akka.coordinated-shutdown.phases.{p}.timeout", fallback).Ticks))
+            .ShouldBeLessThanOrEqualTo(TimeSpan.FromSeconds(25 - 5));
+    }
+
+    private async Task<bool> ReadyAsync(Readiness readiness)
+    {
+        await readiness.WhenReadyAsync(CancellationToken.None);
+        while (LocalHub.TryRead(_data.Path) is null)
+            await Task.Delay(20);
+        return true;
+    }
+
+    // What is awaited; if the hub ends before, what it said.
+    private static async Task<T> AwaitAsync<T>(Task<T> task, Task<(int Code, string Output, string Error)> run) =>
+        await Task.WhenAny(task, run).WaitAsync(Patience) == task ? await task : throw new InvalidOperationException($"the hub ended: {(await run).Error}");
+}

@@ -1,0 +1,143 @@
+using System.Reflection;
+using Hub.Host.Settings;
+using static Hub.Host.Tests.TestSupport;
+
+namespace Hub.Host.Tests;
+
+public sealed class SettingsSpecs
+{
+    public static TheoryData<string> Paths => [.. SettingTable.All.Select(s => s.Path)];
+
+    [Fact]
+    public void Shipped_configuration_is_written_from_the_table() =>
+        File.ReadAllText(Path.Combine(RepositoryRoot, "hocon", "hub.hocon")).ShouldBe(SettingsText.Hocon());
+
+    [Fact]
+    public void Reference_is_written_from_the_table() =>
+        File.ReadAllText(Path.Combine(RepositoryRoot, "docs", "settings.md")).ShouldBe(SettingsText.Markdown());
+
+    [Fact]
+    public void Shipped_configuration_binds_to_the_records_own_defaults()
+    {
+        var bound = Bind(["--config", Path.Combine(RepositoryRoot, "hocon", "hub.hocon")]);
+        bound.Errors.ShouldBeEmpty();
+        bound.Settings.ShouldBe(Bind([]).Settings);
+        bound.Sources.Count.ShouldBe(SettingTable.All.Count);
+    }
+
+    [Fact]
+    public void Every_property_of_the_records_is_a_setting()
+    {
+        var marked = SettingTable.All.Aggregate(new AllSettings(), (all, s) => s.With(all, s.Read(all)));
+        marked.ShouldBe(new AllSettings());
+        Leaves(typeof(AllSettings)).ShouldBe(SettingTable.All.Count, "a property of a settings record has no line in SettingTable, or two lines fill one");
+        SettingTable.All.Select(s => s.Path).ShouldBeUnique();
+        SettingTable.All.Select(s => s.EnvironmentVariable).ShouldBeUnique();
+
+        static int Leaves(Type type) => type.GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Sum(p => p.PropertyType.Namespace!.StartsWith("Hub.", StringComparison.Ordinal) && p.PropertyType.IsClass ? Leaves(p.PropertyType) : 1);
+    }
+
+    [Theory]
+    [MemberData(nameof(Paths))]
+    public void Each_setting_reaches_its_record_from_file_environment_and_command_line(string path)
+    {
+        var setting = SettingTable.All.Single(s => s.Path == path);
+        var (text, value) = Other(setting);
+        using var directory = new TemporaryDirectory();
+        File.WriteAllText(directory["hub.conf"], $"{path} = \"{text}\"\nakkahub.diagnostics.enabled = on");
+        (string, string) diagnostics = path == "akkahub.diagnostics.enabled" ? ("PATH", "") : ("AKKAHUB_DIAGNOSTICS", "on");
+        foreach (var bound in (BoundSettings[])
+            [Bind(["--config", directory["hub.conf"]], diagnostics), Bind([], (setting.EnvironmentVariable, text), diagnostics), Bind(["--set", $"{path}={text}"], diagnostics)])
+        {
+            bound.Errors.ShouldBeEmpty();
+            setting.Read(bound.Settings).ShouldBe(value);
+            setting.Read(new AllSettings()).ShouldNotBe(value, "the test would prove nothing");
+        }
+    }
+
+    [Fact]
+    public void Nearer_sources_win()
+    {
+        using var directory = new TemporaryDirectory();
+        File.WriteAllText(directory["hub.conf"], "akkahub { history { max-chunks = 11, max-bytes = 12 KiB, max-marks = 13 }\nhistory.merge-bytes = 0 }\nakka.loglevel = DEBUG");
+        var bound = Bind(["--config", directory["hub.conf"], "--set", "history.max-marks=33", "--set", "history.max-chunk-bytes=4KiB"],
+            ("AKKAHUB_HISTORY_MAX_BYTES", "22KiB"), ("AKKAHUB_HISTORY_MAX_MARKS", "23"), ("PATH", "/bin"), ("AKKAHUB_ADDR", "elsewhere"));
+        bound.Errors.ShouldBeEmpty();
+        var history = bound.Settings.Hub.History;
+        (history.MaxChunks, history.MaxBytes, history.MaxMarks).ShouldBe((11, 22 * 1024, 33));
+        bound.Sources["akkahub.history.max-marks"].ShouldContain("command line");
+        bound.AkkaOverrides.GetString("akka.loglevel").ShouldBe("DEBUG");
+    }
+
+    [Fact]
+    public void Every_error_is_reported_at_once()
+    {
+        using var directory = new TemporaryDirectory();
+        File.WriteAllText(directory["hub.conf"], "akkahub.history.max-chunk = 5\nakkahub.flow.max-window = 1 KiB\nhub.x = 1");
+        var errors = Bind(
+            ["--config", directory["hub.conf"], "--grpc-port", "70000", "--grpcport", "1", "--set", "history.max-chunks"],
+            ("AKKAHUB_HISTORY_MAX_CHUNKS", "0"), ("AKKAHUB_HISTORY_MAXBYTES", "1"), ("AKKAHUB_BIND", "0.0.0.0"),
+            ("AKKAHUB_LIVENESS_FORGET_AFTER", "soon"), ("AKKAHUB_LIVENESS_STALE_AFTER_MISSED", "9")).Errors;
+
+        string[] expected =
+        [
+            "--grpcport: no such option, did you mean --grpc-port?",
+            "--set history.max-chunks: must be PATH=VALUE",
+            "akkahub.history.max-chunk: no such setting, did you mean akkahub.history.max-chunks?",
+            "hub: no such section",
+            "AKKAHUB_HISTORY_MAXBYTES: no such environment variable, did you mean AKKAHUB_HISTORY_MAX_BYTES?",
+            "akkahub.grpc.port = '70000' (command line --grpc-port): must be port, 0 to 65535 [AKKAHUB_GRPC_PORT]",
+            "akkahub.history.max-chunks = '0' (environment AKKAHUB_HISTORY_MAX_CHUNKS): must be chunks, 1 to 1000000",
+            "akkahub.flow.max-window = '1 KiB'",
+            "akkahub.bind = '0.0.0.0' (environment AKKAHUB_BIND): must be a loopback address",
+            "akkahub.liveness.forget-after = 'soon'",
+            "akkahub.liveness.timeout-after-missed = '6' (default): must be more than akkahub.liveness.stale-after-missed",
+        ];
+        foreach (var part in expected)
+            errors.ShouldContain(e => e.Contains(part), string.Join('\n', errors));
+    }
+
+    [Theory]
+    [InlineData("akkahub.diagnostics.commit-delay=1s")]
+    [InlineData("akkahub.diagnostics.stall-file=/tmp/x")]
+    public void Diagnostics_must_be_allowed(string setting)
+    {
+        Bind(["--set", setting]).Errors.ShouldHaveSingleItem().ShouldContain("AKKAHUB_DIAGNOSTICS=on");
+        Bind(["--set", setting], ("AKKAHUB_DIAGNOSTICS", "on")).Errors.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_file_that_cannot_be_read_is_an_error()
+    {
+        using var directory = new TemporaryDirectory();
+        Bind(["--config", directory["none"]]).Errors.ShouldHaveSingleItem().ShouldContain("cannot be read");
+        File.WriteAllText(directory["bad"], "akkahub { history { max-chunks = 1 }, x");
+        Bind(["--config", directory["bad"]]).Errors.ShouldHaveSingleItem().ShouldContain("is not HOCON");
+    }
+
+    // Another allowed value than the default, as text and as it is bound.
+    private static (string Text, object? Value) Other(Setting setting)
+    {
+        var value = setting.Read(new AllSettings());
+        string[] candidates = value switch
+        {
+            int number => [$"{number - 1}", $"{number + 1}"],
+            long number => [$"{number - 1}", $"{number + 1}"],
+            TimeSpan duration => [$"{(long)duration.TotalMilliseconds - 1} ms", $"{(long)duration.TotalMilliseconds + 1} ms"],
+            null => ["5 h"],
+            bool on => [on ? "off" : "on"],
+            HubLogLevel => ["warning"],
+            HubLogFormat => ["json"],
+            _ => ["::1", "/tmp/elsewhere"],
+        };
+        foreach (var text in candidates)
+        {
+            if (setting.Kind.TryParse(text, out var parsed)
+                && Bind(["--set", $"{setting.Path}={text}"], ("AKKAHUB_DIAGNOSTICS", "on")).Errors.Count == 0)
+                return (text, parsed);
+        }
+
+        throw new InvalidOperationException($"no other value for {setting.Path} is known to the test");
+    }
+}
