@@ -1,0 +1,48 @@
+using Hub.Protocol;
+
+namespace Hub.Cli.Connection;
+
+/// <summary>Which members to speak to, and with which credential.</summary>
+/// <param name="Endpoints">The members, in the order they are tried; at least one.</param>
+/// <param name="Token">The credential; null if none was given or found.</param>
+/// <param name="TokenIsOwners">It is the owner-only token of a data directory: it never leaves this machine.</param>
+/// <param name="Local">The running hub that the addresses were found by; null if they were given.</param>
+/// <param name="DataDirectory">Where a local hub was looked for.</param>
+internal sealed record ConnectionSettings(IReadOnlyList<HubEndpoint> Endpoints, string? Token, bool TokenIsOwners, LocalHub? Local, string DataDirectory)
+{
+    /// <summary>
+    /// Flags before variables before the local hub of the data directory before 127.0.0.1:5100. An empty variable counts as
+    /// not set.
+    /// </summary>
+    /// <exception cref="CliException">An address cannot be read; usage.</exception>
+    public static ConnectionSettings Resolve(string? hub, string? token, string? dataDirectory, Func<string, string?> variable)
+    {
+        hub = Given(hub) ?? Given(variable("AKKAHUB_ADDR"));
+        token = Given(token) ?? Given(variable("AKKAHUB_TOKEN"));
+        var directory = Given(dataDirectory) ?? Given(variable("AKKAHUB_DATA_DIR"));
+        directory = directory is null ? LocalHub.DefaultDataDirectory() : Path.GetFullPath(directory);
+
+        LocalHub? local = null;
+        IReadOnlyList<HubEndpoint> endpoints;
+        if (hub is not null)
+        {
+            endpoints = HubEndpoint.ParseList(hub);
+        }
+        else
+        {
+            local = LocalHub.TryRead(directory);
+            endpoints = HubEndpoint.ParseList(local?.Grpc ?? $"127.0.0.1:{HubEndpoint.DefaultPort}");
+        }
+
+        if (token is not null)
+            return new ConnectionSettings(endpoints, token.Trim(), false, local, directory);
+        // Where no hub wrote that it runs and none was named, whoever listens on the default port may be somebody else.
+        var owners = hub is not null || local is not null ? LocalHub.TryReadToken(directory) : null;
+        return new ConnectionSettings(endpoints, owners, true, local, directory);
+    }
+
+    /// <summary>The credential for one member; null where it must not be sent.</summary>
+    public string? TokenFor(HubEndpoint endpoint) => !TokenIsOwners || endpoint.IsLoopback ? Token : null;
+
+    private static string? Given(string? value) => string.IsNullOrWhiteSpace(value) ? null : value;
+}

@@ -1,0 +1,110 @@
+using System.Net.Sockets;
+using Google.Rpc;
+using Grpc.Core;
+using Hub.Protocol;
+using Status = Grpc.Core.Status;
+
+namespace Hub.Cli.Connection;
+
+/// <summary>What a failed call means: whether to try again, and what to tell the person.</summary>
+internal static class Faults
+{
+    /// <summary>The hub's reason; null if the status carries none.</summary>
+    public static string? Reason(RpcException e) => Info(e)?.Reason;
+
+    /// <summary>A value of the reason's metadata; null if there is none.</summary>
+    public static string? Detail(RpcException e, string key) =>
+        Info(e) is { } info && info.Metadata.TryGetValue(key, out var value) && value.Length > 0 ? value : null;
+
+    /// <summary>The hub's hint how long to wait; null if it gave none, at most 5 s.</summary>
+    public static TimeSpan? RetryDelay(RpcException e)
+    {
+        var delay = e.GetRpcStatus()?.GetDetail<RetryInfo>()?.RetryDelay?.ToTimeSpan();
+        return delay is null ? null : TimeSpan.FromTicks(Math.Clamp(delay.Value.Ticks, 0, TimeSpan.FromSeconds(5).Ticks));
+    }
+
+    /// <summary>The hub is there and says that it is starting, or that its store is: nothing was done.</summary>
+    public static bool IsStarting(RpcException e) => Reason(e) is ErrorReasons.NotReady or ErrorReasons.StoreUnavailable;
+
+    /// <summary>The call certainly reached no hub: no connection came about.</summary>
+    public static bool NeverReached(RpcException e) =>
+        e.StatusCode == StatusCode.Unavailable && Info(e) is null && e.Status.DebugException switch
+        {
+            SocketException => true,
+            HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError } => true,
+            _ => false,
+        };
+
+    /// <summary>What was asked was certainly not done, and may be asked again.</summary>
+    public static bool NotDone(RpcException e) =>
+        NeverReached(e) || IsStarting(e) || Reason(e) is ErrorReasons.NodeOffline or ErrorReasons.LimitReached;
+
+    /// <summary>The way to the hub broke, or it is going away: a stream can be taken up again where it was.</summary>
+    public static bool IsBreak(RpcException e)
+    {
+        if (Info(e) is { } info)
+            return e.StatusCode == StatusCode.Unavailable && info.Reason != ErrorReasons.NodeOffline;
+        return e.StatusCode == StatusCode.Unavailable
+            // A transport fault that this side found: the hub itself never said these.
+            || (e.Status.DebugException is not null && e.StatusCode is StatusCode.Internal or StatusCode.Cancelled or StatusCode.Unknown);
+    }
+
+    /// <summary>A stream ended in order before what it was for had ended; to be taken up again.</summary>
+    public static RpcException EndedEarly() => new(new Status(StatusCode.Unavailable, "the hub ended the stream"));
+
+    /// <summary>No member could be reached: says which were tried; null for another failure.</summary>
+    public static CliException? Unreachable(RpcException e, HubConnection connection)
+    {
+        if (!NeverReached(e))
+            return null;
+        var where = string.Join(", ", connection.Settings.Endpoints);
+        var next = connection.Settings switch
+        {
+            { Local: not null } s => $"{Path.Combine(s.DataDirectory, LocalHub.FileName)} names it, so it has ended or is starting; start it with 'dotnet run --project src/Hub.Host'",
+            _ => "start one with 'dotnet run --project src/Hub.Host', or say where it is with --hub or AKKAHUB_ADDR",
+        };
+        return new CliException($"no hub answers at {where}\n{next}", ExitCodes.Failure, e);
+    }
+
+    /// <summary>A failed call as a message and an exit code.</summary>
+    public static (string Message, int ExitCode) Explain(RpcException e)
+    {
+        var reason = Reason(e);
+        var message = e.Status.Detail.Length > 0 ? e.Status.Detail : e.StatusCode.ToString();
+        var next = reason switch
+        {
+            ErrorReasons.TokenInvalid => "give a valid token with --token or AKKAHUB_TOKEN; on the hub's own machine run it as the user who runs the hub",
+            ErrorReasons.NotAllowed => "this needs a token of another type; see 'hub token create'",
+            ErrorReasons.NodeUnknown => "see 'hub get nodes'",
+            ErrorReasons.NodeOffline => "see 'hub describe node' for when and why it left; its history can still be read with 'hub logs'",
+            ErrorReasons.NodeDraining => "take it back with 'hub drain NODE --off'",
+            ErrorReasons.NodeConnected => "add --force to end its session first",
+            ErrorReasons.CapabilityMissing => "the agent was started without it; see its --allow option",
+            ErrorReasons.TerminalUnknown => "see 'hub get terminals NODE'",
+            ErrorReasons.TerminalClosed => "its history is still there ('hub logs'); open it anew with 'hub open'",
+            ErrorReasons.CommandUnknown => "see 'hub get commands NODE'",
+            ErrorReasons.RequestIdReused => "choose another --request-id",
+            ErrorReasons.LimitReached => Detail(e, "limit") is { } limit ? $"the setting {limit} bounds it" : null,
+            ErrorReasons.DeliveryUnknown => "what was sent may or may not have arrived; look at 'hub logs' before sending it again",
+            ErrorReasons.CursorTooOld => Detail(e, "first_available_cursor") is { } first ? $"the first cursor still available is {first}" : null,
+            ErrorReasons.TokenUnknown => "see 'hub token list'",
+            ErrorReasons.NotReady or ErrorReasons.StoreUnavailable => "try again in a moment",
+            null when e.StatusCode == StatusCode.Unauthenticated => "give a token with --token or AKKAHUB_TOKEN",
+            null when e.StatusCode == StatusCode.Unimplemented => "the hub is older than this command line",
+            _ => null,
+        };
+        var exitCode = e.StatusCode switch
+        {
+            StatusCode.InvalidArgument => ExitCodes.Usage,
+            StatusCode.DeadlineExceeded => ExitCodes.TimedOut,
+            _ => ExitCodes.Failure,
+        };
+        return (next is null || message.Contains(next.Replace("see ", "", StringComparison.Ordinal), StringComparison.Ordinal) ? message : $"{message}\n{next}", exitCode);
+    }
+
+    private static ErrorInfo? Info(RpcException e)
+    {
+        var info = e.GetRpcStatus()?.GetDetail<ErrorInfo>();
+        return info is { Domain: ErrorReasons.Domain } ? info : null;
+    }
+}
