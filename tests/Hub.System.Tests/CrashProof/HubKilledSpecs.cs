@@ -1,0 +1,177 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using AkkaHub.V1;
+using Hub.SystemTests.Harness;
+using Xunit.Abstractions;
+
+namespace Hub.SystemTests.CrashProof;
+
+/// <summary>The hub is killed again and again while a terminal shows lines at full speed.</summary>
+public sealed class HubKilledSpecs(ITestOutputHelper output)
+{
+    private static readonly Dictionary<string, string?> RoomForAll = new()
+    {
+        ["AKKAHUB_HISTORY_MAX_BYTES"] = (64 * 1024 * 1024).ToString(CultureInfo.InvariantCulture),
+        ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000",
+    };
+
+    /// <summary>What the writer may write so that a history of 64 MiB holds all of it.</summary>
+    private const long MostBytes = 56 * 1024 * 1024;
+
+    private static int Kills => TestSettings.Long ? 20 : 3;
+
+    [SkippableFact]
+    public async Task No_byte_is_lost_or_doubled_when_the_node_waits()
+    {
+        var seed = TestSettings.Seed(output);
+        var random = new Random(seed);
+        await using var workspace = new Workspace(output);
+        var hub = workspace.NewHub(RoomForAll);
+        await hub.StartAndWaitAsync();
+        using var client = new HubClient(hub);
+        var agent = workspace.StartAgent(hub, new AgentOptions { Wait = true });
+        await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(30));
+        var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
+            WriterTerminal.Options(workspace, seed) with { MostBytes = MostBytes });
+        await using var follower = client.Follow(agent.Name, writer.Name);
+        // A history that only grows needs no snapshot. A purge asks for one, of all the node has, so kills find some under way.
+        await using var purging = await PurgeLoop.StartAsync(client, agent.Name);
+
+        var kills = new KillCount();
+        for (var i = 0; i < Kills; i++)
+        {
+            // The moment is random on purpose. Every fourth kill comes while the hub starts and recovers what it has.
+            var ready = i % 4 != 3;
+            if (!ready)
+            {
+                hub.Start();
+                await Task.Delay(TimeSpan.FromMilliseconds(random.Next(0, 3000)));
+                ready = await hub.IsReadyAsync();
+            }
+            else
+            {
+                if (i > 0)
+                    await hub.StartAndWaitAsync();
+                await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(60));
+                await Task.Delay(TimeSpan.FromMilliseconds(random.Next(0, 2500)));
+            }
+
+            await hub.KillAsync();
+            kills.Add(await StoreSnapshot.ReadAsync(hub, agent.Name, workspace.PathOf("copy")), purging.LastPurge, ready);
+            workspace.Say($"kill {i + 1}: writer at {writer.Written}, {kills.Last}");
+        }
+
+        await hub.StartAndWaitAsync();
+        (await client.WaitForTerminalAsync(agent.Name, writer.Name, _ => true, TimeSpan.FromSeconds(30))).State
+            .ShouldBe(TerminalState.Live, "the writer lasts through all kills");
+        workspace.Say($"{Kills} kills: {kills.DuringStart} before ready, "
+            + $"{kills.DuringSnapshot} while a snapshot was due or being written, {kills.DuringDeletion} between a snapshot and the end of its deletion, "
+            + $"{purging.Purges} purges, {kills.WithSnapshot} with a snapshot to recover from, {kills.RowsToReplay} journal rows left to replay in all");
+        writer.Stop();
+        var written = await writer.FinishAsync(TimeSpan.FromSeconds(90));
+        await follower.WaitForAsync(r => r.Incarnations.Count > 0 && r.Last.Closed is not null, TimeSpan.FromSeconds(60));
+
+        var read = await client.ReadAllAsync(agent.Name, writer.Name);
+        CheckWhole(read, written);
+        CheckWhole(follower.Record, written);
+        workspace.Say($"the follower came back {follower.Returns} times");
+        agent.Child.HasExited.ShouldBeFalse();
+    }
+
+    [SkippableFact]
+    public async Task Gaps_are_exact_when_the_node_drops()
+    {
+        var seed = TestSettings.Seed(output);
+        var random = new Random(seed);
+        await using var workspace = new Workspace(output);
+        var hub = workspace.NewHub();
+        await hub.StartAndWaitAsync();
+        using var client = new HubClient(hub);
+        var agent = workspace.StartAgent(hub, new AgentOptions { BufferBytes = 64 * 1024 });
+        await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(30));
+        var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
+            WriterTerminal.Options(workspace, seed) with { PauseMilliseconds = 30 });
+        await using var follower = client.Follow(agent.Name, writer.Name);
+
+        for (var i = 0; i < Kills; i++)
+        {
+            await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(60));
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(200, 2500)));
+            var before = writer.Written;
+            await hub.KillAsync();
+            // Away long enough for the node's small buffer to run over.
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(500, 1500)));
+            workspace.Say($"kill {i + 1}: writer at {before}, and at {writer.Written} when the hub was started again");
+            await hub.StartAndWaitAsync();
+        }
+
+        await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(60));
+        writer.Stop();
+        var written = await writer.FinishAsync(TimeSpan.FromSeconds(90));
+        await follower.WaitForAsync(r => r.Incarnations.Count > 0 && r.Last.Closed is not null, TimeSpan.FromSeconds(60));
+
+        var followed = Single(follower.Record);
+        followed.Begin.ShouldBe(0);
+        followed.End.ShouldBe(written.Length);
+        (followed.Bytes + followed.Missing).ShouldBe(written.Length, "output and gaps together are all there was");
+        followed.Compare(written).ShouldBeNull();
+        followed.Gaps.ShouldContain(g => g.Cause == GapCause.NodeOverflow, "the node's buffer ran over while the hub was away");
+        workspace.Say($"the follower came back {follower.Returns} times and saw {followed.Gaps.Count} gaps of {followed.Missing} bytes: "
+            + string.Join(", ", followed.Gaps.Select(g => $"{g.FromOffset}+{g.ToOffset - g.FromOffset} {g.Cause}")));
+
+        var kept = Single(await client.ReadAllAsync(agent.Name, writer.Name));
+        kept.Compare(written).ShouldBeNull();
+        kept.End.ShouldBe(written.Length);
+        kept.Bytes.ShouldBeLessThanOrEqualTo(1024 * 1024, "the history is bounded");
+    }
+
+    /// <summary>One incarnation, with nothing out of order.</summary>
+    internal static IncarnationRecord Single(TerminalRecord record)
+    {
+        record.Faults.ShouldBeEmpty();
+        return record.Incarnations.ShouldHaveSingleItem();
+    }
+
+    /// <summary>Every byte written, once, and no gap.</summary>
+    internal static void CheckWhole(TerminalRecord record, byte[] written)
+    {
+        var only = Single(record);
+        only.Gaps.ShouldBeEmpty();
+        only.Compare(written).ShouldBeNull();
+        only.Begin.ShouldBe(0);
+        only.Bytes.ShouldBe(written.Length);
+        (only.Closed?.Offset).ShouldBe(written.Length);
+        // The same once more by hash, as an operator would compare two files.
+        Hash(only.Pieces.SelectMany(p => p.Data).ToArray()).ShouldBe(Hash(written));
+    }
+
+    private static string Hash(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
+
+    /// <summary>What the kills fell upon, by what they left in the store.</summary>
+    private sealed class KillCount
+    {
+        public int DuringStart { get; private set; }
+        public int DuringSnapshot { get; private set; }
+        public int DuringDeletion { get; private set; }
+        public int WithSnapshot { get; private set; }
+        public long RowsToReplay { get; private set; }
+        public StoreSnapshot? Last { get; private set; }
+
+        public void Add(StoreSnapshot left, DateTimeOffset lastPurge, bool ready)
+        {
+            Last = left;
+            RowsToReplay += left.RowsAbove;
+            WithSnapshot += left.Snapshots > 0 ? 1 : 0;
+            if (!ready)
+            {
+                // What is found now is what the kill before left: this one came while it was read.
+                DuringStart++;
+                return;
+            }
+
+            // A purge is answered before its snapshot is taken: an older newest one means that this one never got into the store.
+            DuringSnapshot += left.NewestTaken + TimeSpan.FromMilliseconds(20) < lastPurge ? 1 : 0;
+            DuringDeletion += left.DeletionUnderWay ? 1 : 0;
+        }
+    }
+}

@@ -1,0 +1,35 @@
+using Xunit.Abstractions;
+
+// One hub at a time: the tests measure memory, threads and log lines, and this machine may have two processors.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
+
+namespace Hub.SystemTests.Harness;
+
+/// <summary>What the environment asks of a run; docs/testing.md names the variables.</summary>
+public static class TestSettings
+{
+    /// <summary>Full lengths: twenty kills, two gigabytes, two thousand nodes.</summary>
+    public static bool Long { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_LONG") == "1";
+
+    /// <summary>What cannot run here fails instead of being skipped.</summary>
+    public static bool All { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_ALL") == "1";
+
+    /// <summary>Data and logs stay in the temporary directory.</summary>
+    public static bool Keep { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_KEEP") == "1";
+
+    /// <summary>The seed of a test: a given one, or a new one. It is printed, so that a run can be repeated.</summary>
+    public static int Seed(ITestOutputHelper output)
+    {
+        var seed = int.TryParse(Environment.GetEnvironmentVariable("AKKAHUB_TEST_SEED"), out var given) ? given : Random.Shared.Next(1, 1_000_000);
+        output.WriteLine($"AKKAHUB_TEST_SEED={seed}");
+        return seed;
+    }
+
+    /// <summary>Skips a test that needs what is not here, or fails it when everything is asked for.</summary>
+    public static void Require(bool present, string what)
+    {
+        if (All)
+            present.ShouldBeTrue(what);
+        Skip.IfNot(present, what);
+    }
+}
