@@ -20,7 +20,7 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
         Running,
         /// <summary>It was told to stop.</summary>
         Stopping,
-        /// <summary>It failed and is made again after a wait.</summary>
+        /// <summary>It failed and is not made again before a wait is over.</summary>
         Backoff,
     }
 
@@ -40,6 +40,8 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
     public IActorRef? Actor { get; set; }
     public ActorStage Stage { get; set; }
     public Queue<(object Message, IActorRef Sender)>? Buffer { get; set; }
+    /// <summary>Its actor failed: until the store answers again it is made for who reads only, and gets nothing that writes.</summary>
+    public bool AwaitsStore { get; set; }
     public int Failures { get; set; }
     public long LastFailureUnixUs { get; set; }
 

@@ -12,7 +12,8 @@ namespace Hub.Actors.Registry;
 /// One partition of the registry: supervises one persistent actor per node, knows every node ever registered in it, and says
 /// who is there. Not persistent itself, so that no failed write takes its nodes along; its list of nodes is written by a
 /// child. Supervision: a node's actor that stops is made again after the partition's back-off (200 ms doubling to 10 s, with
-/// jitter), and only once the store answers; messages for it wait meanwhile, within a bound.
+/// jitter): for who reads once the store reads, since recovery only reads, for all else once the store answers, writes
+/// included. Messages for it wait meanwhile, within a bound.
 /// </summary>
 public sealed class NodePartitionActor : UntypedActor, IWithTimers
 {
@@ -154,10 +155,19 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
             case Terminated m:
                 OnTerminated(m.ActorRef);
                 break;
-            case BackoffOver m:
+            case BackoffOver m when Entry(m.Node) is { Stage: NodeEntry.ActorStage.Backoff } entry:
                 // Its own wait first, then the store's word: while the store is down the member's one probe tries, not every node.
+                entry.Stage = NodeEntry.ActorStage.None;
                 _awaitingStore.Add(m.Node);
                 _storeProbe.Tell(new AwaitStore());
+                break;
+            case StoreReads:
+                foreach (var node in _awaitingStore)
+                {
+                    if (Entry(node) is { AwaitsStore: true, Stage: NodeEntry.ActorStage.None } waiting && waiting.Buffer?.Any(b => OnlyReads(b.Message)) == true && !_handingOff)
+                        Start(waiting);
+                }
+
                 break;
             case StoreAnswers:
                 if (_membership is null)
@@ -168,10 +178,12 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
                     Timers.StartSingleTimer("restart-" + node, new RestartNode(node), Random.Shared.NextDouble() * spread);
                 _awaitingStore.Clear();
                 break;
-            case RestartNode m when Entry(m.Node) is { Stage: NodeEntry.ActorStage.Backoff } entry:
-                entry.Stage = NodeEntry.ActorStage.None;
-                if (entry.Buffer is { Count: > 0 })
-                    Start(entry);
+            case RestartNode m when Entry(m.Node) is { AwaitsStore: true, Stage: not NodeEntry.ActorStage.Backoff } entry:
+                entry.AwaitsStore = false;
+                if (entry.Stage == NodeEntry.ActorStage.Running)
+                    DeliverBuffer(entry);
+                else if (entry.Stage == NodeEntry.ActorStage.None)
+                    StartIfWanted(entry);
                 break;
             case RestartMembership:
                 _storeProbe.Tell(new AwaitStore());
@@ -287,14 +299,17 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
 
     private bool Deliver(NodeEntry entry, object message, IActorRef sender)
     {
-        if (entry.Stage == NodeEntry.ActorStage.Running)
+        var deliverable = !entry.AwaitsStore || OnlyReads(message);
+        if (deliverable && entry.Stage == NodeEntry.ActorStage.Running)
         {
             entry.Actor!.Tell(message, sender);
             return true;
         }
 
         entry.Buffer ??= new Queue<(object, IActorRef)>();
-        if (entry.Buffer.Count >= _hub.Settings.Registry.MaxBufferedPerNode)
+        // What waits for the store takes half at most, so that who reads finds room however long that lasts.
+        var most = _hub.Settings.Registry.MaxBufferedPerNode;
+        if (entry.Buffer.Count >= (deliverable ? most : (most + 1) / 2))
         {
             _hub.Metrics.QueueRejected(HubQueue.PartitionBuffer);
             RefuseBuffered(message, sender);
@@ -303,9 +318,23 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
 
         entry.Buffer.Enqueue((message, sender));
         _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, 1);
-        if (entry.Stage == NodeEntry.ActorStage.None && !entry.Registering)
-            Start(entry);
+        if (deliverable && entry.Stage == NodeEntry.ActorStage.None && !entry.Registering)
+            StartIfWanted(entry);
         return true;
+    }
+
+    // What the node's actor answers from what it has recovered, and nothing follows from.
+    private static bool OnlyReads(object message) =>
+        message is NodeRequest { Request: ReadHistoryRequest or ListTerminalsRequest or GetCommandRequest or ListCommandsRequest };
+
+    private void StartIfWanted(NodeEntry entry)
+    {
+        if (entry.Buffer is not { Count: > 0 })
+            return;
+        if (entry.AwaitsStore)
+            _storeProbe.Tell(new AwaitStore());
+        else
+            Start(entry);
     }
 
     private void Start(NodeEntry entry)
@@ -320,14 +349,26 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
     {
         entry.Stage = NodeEntry.ActorStage.Running;
         entry.Actor!.Tell(new NodeListed(entry.State));
+        DeliverBuffer(entry);
+    }
+
+    private void DeliverBuffer(NodeEntry entry)
+    {
+        Queue<(object, IActorRef)>? kept = null;
         while (entry.Buffer is { Count: > 0 } buffer)
         {
-            var (message, sender) = buffer.Dequeue();
+            var waiting = buffer.Dequeue();
+            if (entry.AwaitsStore && !OnlyReads(waiting.Message))
+            {
+                (kept ??= new()).Enqueue(waiting);
+                continue;
+            }
+
             _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, -1);
-            entry.Actor!.Tell(message, sender);
+            entry.Actor!.Tell(waiting.Message, waiting.Sender);
         }
 
-        entry.Buffer = null;
+        entry.Buffer = kept;
     }
 
     private void OnTerminated(IActorRef actor)
@@ -355,8 +396,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
         if (entry.Stage == NodeEntry.ActorStage.Stopping)
         {
             entry.Stage = NodeEntry.ActorStage.None;
-            if (entry.Buffer is { Count: > 0 })
-                Start(entry);
+            StartIfWanted(entry);
             return;
         }
 
@@ -372,6 +412,8 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
         entry.HasSession = false;
         entry.DetachedUnixUs = now;
         entry.Stage = NodeEntry.ActorStage.Backoff;
+        entry.AwaitsStore = true;
+        _awaitingStore.Remove(entry.Name);
         var limits = _hub.Settings.Registry;
         var wait = Math.Min(limits.MaxBackoff.TotalMilliseconds, limits.MinBackoff.TotalMilliseconds * Math.Pow(2, Math.Min(entry.Failures, 16)));
         var delay = TimeSpan.FromMilliseconds(wait * (0.5 + Random.Shared.NextDouble() / 2));
@@ -468,7 +510,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
             if (entry.HasSession || entry.Registering)
                 continue;
             // Held back by the store, not gone: judged once its actor is there again.
-            if (entry.Stage is NodeEntry.ActorStage.Backoff or NodeEntry.ActorStage.Starting)
+            if (entry.AwaitsStore || entry.Stage is NodeEntry.ActorStage.Starting)
             {
                 entry.DetachedUnixUs = now;
                 continue;

@@ -8,8 +8,17 @@ namespace Hub.Actors.Store;
 /// <summary>Someone saw a write or a recovery fail: is the store there?</summary>
 internal sealed record StoreSuspected(Exception? Cause);
 
-/// <summary>Asks to be told <see cref="StoreAnswers"/> once the store answers; at once if nothing is wrong.</summary>
+/// <summary>
+/// Asks to be told <see cref="StoreAnswers"/> once the store answers, at once if nothing is wrong; until then
+/// <see cref="StoreReads"/>, perhaps more than once, while it reads only.
+/// </summary>
 internal sealed record AwaitStore;
+
+/// <summary>The store can be read; whether it takes writes is not known yet, or it does not (a full disk).</summary>
+internal sealed record StoreReads
+{
+    public static readonly StoreReads Instance = new();
+}
 
 /// <summary>The store answers.</summary>
 internal sealed record StoreAnswers
@@ -23,6 +32,11 @@ internal sealed record StoreAnswers
 /// </summary>
 internal sealed class StoreProbeActor : UntypedActor, IWithTimers
 {
+    private sealed record ProbeRecovered
+    {
+        public static readonly ProbeRecovered Instance = new();
+    }
+
     private sealed record ProbeSucceeded
     {
         public static readonly ProbeSucceeded Instance = new();
@@ -40,6 +54,9 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
     private readonly HashSet<IActorRef> _waiting = [];
     private IActorRef? _attempt;
     private bool _probing;
+    // What the newest attempt that got so far has shown: recovery reads.
+    private bool _reads;
+    private bool _recovered;
     private bool _succeeded;
     private bool _down;
     private Exception? _cause;
@@ -72,10 +89,20 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
                     Probe();
                 break;
             case AwaitStore:
-                if (_probing)
-                    _waiting.Add(Sender);
-                else
+                if (!_probing)
+                {
                     Sender.Tell(StoreAnswers.Instance);
+                    break;
+                }
+
+                _waiting.Add(Sender);
+                if (_reads)
+                    Sender.Tell(StoreReads.Instance);
+                break;
+            case ProbeRecovered when Sender.Equals(_attempt):
+                _recovered = _reads = true;
+                foreach (var waiting in _waiting)
+                    waiting.Tell(StoreReads.Instance);
                 break;
             case ProbeSucceeded when Sender.Equals(_attempt):
                 _probing = false;
@@ -97,7 +124,8 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
                     break;
                 }
 
-                _hub.Readiness.Set(Readiness.Store, "the store does not answer");
+                _reads = _recovered;
+                _hub.Readiness.Set(Readiness.Store, _reads ? "the store takes no writes" : "the store does not answer");
                 if (!_down)
                     HubLog.StoreDown(_hub.Log, _cause);
                 _down = true;
@@ -112,7 +140,7 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
     private void Probe()
     {
         _probing = true;
-        _succeeded = false;
+        _recovered = _succeeded = false;
         _attempt = Context.ActorOf(Akka.Actor.Props.Create(() => new ProbeAttempt(_member)));
         Context.Watch(_attempt);
     }
@@ -129,7 +157,10 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
             if (message is StoreProbed probed)
                 _count = probed.Count;
             else if (message is RecoveryCompleted)
+            {
+                Context.Parent.Tell(ProbeRecovered.Instance);
                 Self.Tell(TryAgain.Instance);
+            }
         }
 
         protected override void OnCommand(object message)

@@ -165,6 +165,61 @@ public sealed class NodePartitionActorSpecs : ActorSpec
     }
 
     [Fact]
+    public void While_the_store_takes_no_writes_reads_go_on_and_the_rest_waits()
+    {
+        AllowErrors();
+        var one = Attach();
+        one.NodeActor.Tell(new FromNode(one.Epoch, Opened("main", 1)));
+        one.NodeActor.Tell(new FromNode(one.Epoch, Bytes(1, 0, "hello")));
+        _bridge.FishForMessage<Progress>(p => p.Positions.Any(x => x.Durable == 5), Bound);
+        Watch(one.NodeActor);
+        Journal.FailWrites(static _ => new InvalidOperationException("disk full"));
+        one.NodeActor.Tell(new FromNode(one.Epoch, Bytes(1, 5, " world")));
+        ExpectTerminated(one.NodeActor, Bound);
+        AwaitAssert(() => Hub.Readiness.Reasons.ShouldContainKey(Readiness.Store), Bound);
+        var asked = Journal.Asked.Count(id => id == "node-n1");
+        var (reader, purger) = (CreateTestProbe(), CreateTestProbe());
+        _partition.Tell(Attach("n1", _bridge.Ref, again: true), _bridge.Ref);
+        _partition.Tell(new NodeRequest("n1", new PurgeTerminalRequest { Name = "nodes/n1/terminals/main" }), purger.Ref);
+        _partition.Tell(new NodeRequest("n1", new ReadHistoryRequest { Name = "nodes/n1/terminals/main" }), reader.Ref);
+        Text(AdvanceUntil<NodeReply>(reader, TimeSpan.FromMilliseconds(500), 60)).ShouldBe("hello");
+        // Its actor is there now, and is asked at once.
+        _partition.Tell(new NodeRequest("n1", new ReadHistoryRequest { Name = "nodes/n1/terminals/main" }), reader.Ref);
+        Text(reader.ExpectMsg<NodeReply>(Bound)).ShouldBe("hello");
+        Advance(TimeSpan.FromSeconds(20));
+        purger.ExpectNoMsg(Moment);
+        Journal.Asked.Count(id => id == "node-n1").ShouldBe(asked, "what writes is held back");
+        Get().State.ShouldBe(NodeStatus.Online);
+        Journal.Heal();
+        AdvanceUntil<Attached>(_bridge, TimeSpan.FromMilliseconds(500), 60).Epoch.ShouldBeGreaterThan(one.Epoch);
+        purger.ExpectMsg<NodeReply>(Bound);
+    }
+
+    [Fact]
+    public void While_the_store_does_not_read_either_the_nodes_do_not_try()
+    {
+        AllowErrors();
+        var one = Attach();
+        Watch(one.NodeActor);
+        Journal.FailWrites(static _ => new InvalidOperationException("gone"));
+        Journal.FailReads(static _ => new InvalidOperationException("gone"));
+        one.NodeActor.Tell(new FromNode(one.Epoch, Opened("main", 1)));
+        ExpectTerminated(one.NodeActor, Bound);
+        AwaitAssert(() => Hub.Readiness.Reasons.ShouldContainKey(Readiness.Store), Bound);
+        var recoveries = Journal.Recoveries.Count(id => id == "node-n1");
+        var reader = CreateTestProbe();
+        _partition.Tell(new NodeRequest("n1", new ListTerminalsRequest()), reader.Ref);
+        Advance(TimeSpan.FromSeconds(30));
+        reader.ExpectNoMsg(Moment);
+        Journal.Recoveries.Count(id => id == "node-n1").ShouldBe(recoveries);
+        Journal.Heal();
+        AdvanceUntil<NodeReply>(reader, TimeSpan.FromMilliseconds(500), 60);
+    }
+
+    private static string Text(NodeReply reply) =>
+        string.Concat(((ReadHistoryResponse)reply.Response).Records.Where(r => r.Output is not null).Select(r => r.Output.Data.ToStringUtf8()));
+
+    [Fact]
     public void An_idle_node_is_passivated_and_a_message_brings_it_back()
     {
         var attached = Attach();
