@@ -431,7 +431,7 @@ public sealed partial class NodeActor
 
         DropOldCommands();
         _acceptingCommands.Add(id);
-        _pending.Add(new NodeEvent { CommandAccepted = new CommandAccepted { CommandId = id, Request = m, TimeUnixUs = _hub.NowUnixUs() } }, durable: () =>
+        _pending.Add(new NodeEvent { CommandAccepted = new CommandAccepted { CommandId = id, Request = m, TimeUnixUs = _hub.NowUnixUs(), InstanceId = session.Hello.InstanceId } }, durable: () =>
         {
             _acceptingCommands.Remove(id);
             if (!_state.Commands.TryGetValue(id, out var accepted))

@@ -83,13 +83,12 @@ public sealed partial class NodeActor
             _pending.Add(new NodeEvent { Registered = new NodeRegistered { ClaimHash = ByteString.CopyFrom(claim), TimeUnixUs = now } });
         }
 
-        var sameInstance = hello.InstanceId.Equals(_lastInstance);
         _lastInstance = hello.InstanceId;
         _sessionOpen = true;
         var epoch = ++_epoch;
         _pending.Add(
             new NodeEvent { SessionOpened = new SessionOpened { Epoch = epoch, InstanceId = hello.InstanceId, BootId = hello.BootId, TimeUnixUs = now } },
-            durable: () => Reconcile(m, epoch, sameInstance),
+            durable: () => Reconcile(m, epoch),
             dropped: () => m.Bridge.Tell(new AttachRefused(Restarting)));
         Flush();
     }
@@ -104,7 +103,7 @@ public sealed partial class NodeActor
         || (Owner is { } owner && owner.InstanceId.Equals(m.Hello.InstanceId) && owner.Reconnects > m.Hello.Reconnects);
 
     /// <summary>The epoch is durable, and all that came before it: now what the node holds and what is stored can be compared.</summary>
-    private void Reconcile(Attach m, long epoch, bool sameInstance)
+    private void Reconcile(Attach m, long epoch)
     {
         if (!ReferenceEquals(_attaching, m))
             return;
@@ -120,7 +119,7 @@ public sealed partial class NodeActor
         foreach (var (incarnation, history) in _state.Live)
         {
             if (!listed.ContainsKey(incarnation) && closing.Add(history.Name))
-                AddLost(history, incarnation, sameInstance, now);
+                AddLost(history, incarnation, byInstance: m.Hello.InstanceId.Equals(history.Newest!.Opened.InstanceId), now);
         }
 
         foreach (var command in _state.CommandsInOrder)
@@ -128,7 +127,9 @@ public sealed partial class NodeActor
             var stream = Names.CommandStream(command.Id);
             if (command.Finished is not null || m.Hello.Streams.Any(s => s.Name == stream))
                 continue;
-            var neverTold = sameInstance && command.Running is null;
+            // Proof is the command's own: the instance it was for is here and does not hold it. Which instance attached last
+            // proves nothing, for that attach may have ended before it looked at this command.
+            var neverTold = command.Running is null && m.Hello.InstanceId.Equals(command.Accepted.InstanceId);
             AddFinished(command.Id, neverTold ? CommandState.Failed : CommandState.Unknown, null,
                 neverTold ? "The connection broke before the node was told; it was not run." : "The agent was lost while the command ran; it may have run in part or whole.", now);
         }
@@ -223,7 +224,7 @@ public sealed partial class NodeActor
     private bool IsKnownEnd(string name, IncarnationId incarnation) =>
         _state.Histories.TryGetValue(name, out var history) && history.Find(incarnation) is { Closed: not null };
 
-    private void AddLost(TerminalHistory history, IncarnationId incarnation, bool sameInstance, long now)
+    private void AddLost(TerminalHistory history, IncarnationId incarnation, bool byInstance, long now)
     {
         _pending.Add(new NodeEvent
         {
@@ -231,7 +232,7 @@ public sealed partial class NodeActor
             {
                 Incarnation = incarnation.ToByteString(),
                 FinalOffset = history.Newest!.EndOffset,
-                Cause = sameInstance ? "lost-by-agent" : "agent-restarted",
+                Cause = byInstance ? "lost-by-agent" : "agent-restarted",
                 TimeUnixUs = now,
                 UnknownLoss = true,
             },
@@ -249,7 +250,7 @@ public sealed partial class NodeActor
         if (history is { IsLive: true } && closing.Add(stream.Name))
         {
             // Both incarnations are listed: the older one's end is still with the agent. It is closed now; its rest is lost.
-            AddLost(history, history.Newest!.Id, sameInstance: true, _hub.NowUnixUs());
+            AddLost(history, history.Newest!.Id, byInstance: true, _hub.NowUnixUs());
         }
 
         if (stream.Kind == StreamKind.Command && history is not null)
@@ -279,6 +280,7 @@ public sealed partial class NodeActor
                 Size = size,
                 TimeUnixUs = timeUnixUs,
                 CommandLine = commandLine.Length > 4096 ? commandLine[..4096] : commandLine,
+                InstanceId = Owner?.InstanceId ?? ByteString.Empty,
             },
         }, durable: () => _opening.Remove(name));
     }

@@ -121,6 +121,44 @@ public sealed class NodeSessionSpecs : NodeActorSpec
         Ask<ListTerminalsResponse>(new ListTerminalsRequest()).Terminals.ShouldHaveSingleItem().EndCause.ShouldBe("agent-restarted");
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void What_an_earlier_instance_held_is_not_taken_for_a_later_ones_that_has_only_begun_to_attach(bool restart)
+    {
+        AllowErrors();
+        var epoch = Attach().Epoch;
+        Open(epoch);
+        Ask<GetCommandResponse>(new RunCommandRequest { RequestId = "c1", Argv = { "make" } });
+        Told(m => m.CommandRun);
+        Node.Tell(new Detach(epoch, "stream-broken", "gone", 0));
+        var again = Hello(instance: 2);
+        if (restart)
+        {
+            Restart();
+            var asked = Journal.Asked.Count;
+            // The epoch becomes durable; the row that compares what was held with what is stored fails.
+            Journal.FailWrites(_ => Journal.Asked.Count > asked + 1 ? new InvalidOperationException("no") : null);
+            Watch(Node);
+            Node.Tell(Attach(again, Bridge.Ref));
+            ExpectTerminated(Node, Bound);
+            Journal.Heal();
+            Restart();
+        }
+        else
+        {
+            Journal.Close();
+            Node.Tell(Attach(again, CreateTestProbe().Ref));
+            Node.Tell(Attach(again, Bridge.Ref));
+            Ask<ListTerminalsResponse>(new ListTerminalsRequest());
+            Journal.Open();
+        }
+
+        Attach(hello: again);
+        Ask<GetCommandResponse>(new GetCommandRequest { Name = "nodes/n1/commands/c1" }).Command.State.ShouldBe(CommandState.Unknown, "the first instance was told");
+        Ask<ListTerminalsResponse>(new ListTerminalsRequest()).Terminals.ShouldHaveSingleItem().EndCause.ShouldBe("agent-restarted");
+    }
+
     [Fact]
     public void The_end_of_a_session_counts_what_will_be_durable_with_it()
     {
