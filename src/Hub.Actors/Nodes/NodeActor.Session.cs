@@ -88,8 +88,7 @@ public sealed partial class NodeActor
         var epoch = ++_epoch;
         _pending.Add(
             new NodeEvent { SessionOpened = new SessionOpened { Epoch = epoch, InstanceId = hello.InstanceId, BootId = hello.BootId, TimeUnixUs = now } },
-            durable: () => Reconcile(m, epoch),
-            dropped: () => m.Bridge.Tell(new AttachRefused(Restarting)));
+            durable: () => Reconcile(m, epoch));
         Flush();
     }
 

@@ -248,6 +248,8 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         foreach (var reader in _readers.TakeAll())
             reader.Asker.Tell(new NodeFailure(Restarting));
         BreakOpening();
+        // In whichever of its writes this ends: its bridge does not watch this actor yet.
+        _attaching?.Bridge.Tell(new AttachRefused(Restarting));
         // What of the write in flight is applied already was answered from its callback.
         foreach (var row in _inFlight.Skip(_inFlightDone).Concat(_pending.Take(long.MaxValue)))
             row.Dropped?.ForEach(drop => drop());

@@ -226,6 +226,24 @@ public sealed class NodeSessionSpecs : NodeActorSpec
         Bridge.ExpectNoMsg(Moment);
     }
 
+    [Theory]
+    [InlineData(1)]
+    [InlineData(2)]
+    public void Whichever_write_of_an_attach_fails_the_bridge_is_told_once(int failing)
+    {
+        AllowErrors();
+        Open(Attach().Epoch);
+        Restart();
+        var asked = Journal.Asked.Count;
+        Journal.FailWrites(_ => Journal.Asked.Count >= asked + failing ? new InvalidOperationException("no") : null);
+        Watch(Node);
+        // Its terminal is gone, which the second write records.
+        Node.Tell(Attach(Hello(instance: 2), Bridge.Ref));
+        ExpectTerminated(Node, Bound);
+        Bridge.FishForMessage<AttachRefused>(_ => true, Bound).Failure.Kind.ShouldBe(FailureKind.Unavailable);
+        Bridge.ExpectNoMsg(Moment);
+    }
+
     [Fact]
     public void A_failed_write_answers_everyone_once_and_nothing_is_claimed_to_be_durable()
     {
