@@ -392,6 +392,7 @@ public sealed partial class NodeActor
         }
 
         var bytes = history.RetainedBytes;
+        _pending.BeginRow();
         _pending.Add(new NodeEvent { TerminalPurged = new TerminalPurged { Name = name } }, durable: () =>
         {
             _hub.Metrics.HistoryDropped("purged", bytes);

@@ -51,6 +51,10 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
     private long _previousSnapshot;
     private bool _purged;
     private bool _purgedAtSave;
+    // The newest snapshot is without bytes that older ones and the journal may still hold.
+    private bool _deletionOwed;
+    private int _deletions;
+    private bool _deletionFailed;
     private bool _stopping;
     private NodeStatus _listedAs = NodeStatus.Connecting;
     private EraseStage _eraseStage;
@@ -105,7 +109,10 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         switch (message)
         {
             case SnapshotOffer offer:
-                _state = NodeState.Restore((NodeSnapshot)offer.Snapshot, _hub.Settings);
+                var snapshot = (NodeSnapshot)offer.Snapshot;
+                _state = NodeState.Restore(snapshot, _hub.Settings);
+                // Whether that was done is not known, and doing it twice does no harm.
+                _deletionOwed = snapshot.DeletionOwed;
                 _previousSnapshot = offer.Metadata.SequenceNr;
                 break;
             case NodeEvents row:
@@ -173,17 +180,14 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
                 // Purged bytes are still stored: tried again after the next write or housekeeping, not at once and for ever.
                 _purged |= _purgedAtSave;
                 break;
-            case DeleteMessagesSuccess:
-                EndSnapshot();
+            case DeleteMessagesSuccess or DeleteSnapshotsSuccess:
+                OnDeleted(null);
                 break;
             case DeleteMessagesFailure m:
-                HubLog.DeleteFailed(_hub.Log, _node, m.Cause);
-                AbandonErase();
-                EndSnapshot();
+                OnDeleted(m.Cause);
                 break;
             case DeleteSnapshotsFailure m:
-                _purged |= _purgedAtSave;
-                HubLog.DeleteFailed(_hub.Log, _node, m.Cause);
+                OnDeleted(m.Cause);
                 break;
             case Tick:
                 OnTick();
@@ -421,7 +425,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
     {
         if (_snapshotStage != SnapshotStage.None || _eraseStage != EraseStage.None || _stopping)
             return;
-        if (!_purged && _journaledBytes < Math.Max(_hub.Settings.Snapshots.MinBytes, _state.StoredSize) * _snapshotJitter)
+        if (!_purged && !_deletionOwed && _journaledBytes < Math.Max(_hub.Settings.Snapshots.MinBytes, _state.StoredSize) * _snapshotJitter)
             return;
         _snapshotStage = SnapshotStage.Waiting;
         _snapshots.Tell(new SnapshotDue(Self));
@@ -435,24 +439,66 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
             return;
         }
 
-        _snapshotStage = SnapshotStage.Saving;
-        _snapshotStarted = Stopwatch.GetTimestamp();
+        if (_deletionOwed && !_purged)
+        {
+            DeleteBehind(_previousSnapshot - 1);
+            return;
+        }
+
         _journaledBytes = 0;
         (_purgedAtSave, _purged) = (_purged, false);
-        SaveSnapshot(_state.Capture());
+        Save(deletes: _purgedAtSave);
+    }
+
+    private void Save(bool deletes)
+    {
+        _snapshotStage = SnapshotStage.Saving;
+        _snapshotStarted = Stopwatch.GetTimestamp();
+        var snapshot = _state.Capture();
+        snapshot.DeletionOwed = deletes;
+        SaveSnapshot(snapshot);
     }
 
     private void OnSnapshotSaved(long sequenceNr)
     {
         _hub.Metrics.SnapshotSaved(Stopwatch.GetElapsedTime(_snapshotStarted));
-        _snapshotStage = SnapshotStage.Deleting;
-        // Two snapshots stay: this one and the one before.
-        if (_eraseStage == EraseStage.Saving || _purgedAtSave)
-            DeleteSnapshots(new SnapshotSelectionCriteria(sequenceNr - 1));
-        else if (_previousSnapshot > 1)
-            DeleteSnapshots(new SnapshotSelectionCriteria(_previousSnapshot - 1));
+        _deletionOwed = _eraseStage == EraseStage.Saving || _purgedAtSave;
+        // Two snapshots stay, this one and the one before, unless that one holds what has to go.
+        var last = (_deletionOwed ? sequenceNr : _previousSnapshot) - 1;
         _previousSnapshot = sequenceNr;
-        DeleteMessages(sequenceNr);
+        DeleteBehind(last);
+    }
+
+    private void DeleteBehind(long lastSnapshot)
+    {
+        _snapshotStage = SnapshotStage.Deleting;
+        _deletions = 1;
+        if (lastSnapshot > 0)
+        {
+            _deletions++;
+            DeleteSnapshots(new SnapshotSelectionCriteria(lastSnapshot));
+        }
+
+        DeleteMessages(_previousSnapshot);
+    }
+
+    private void OnDeleted(Exception? failure)
+    {
+        if (failure is not null)
+        {
+            HubLog.DeleteFailed(_hub.Log, _node, failure);
+            _deletionFailed = true;
+        }
+
+        if (--_deletions > 0)
+            return;
+        var owed = _deletionOwed && _deletionFailed;
+        if (_deletionFailed)
+            AbandonErase();
+        _deletionOwed = _deletionFailed = false;
+        EndSnapshot();
+        // Tried again after the next write or housekeeping, not at once and for ever.
+        _deletionOwed = owed;
     }
 
     private void EndSnapshot()
@@ -501,6 +547,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         if (_eraseStage != EraseStage.None)
             return;
         _eraseStage = EraseStage.Accepted;
+        _pending.BeginRow();
         _pending.Add(new NodeEvent { Forgotten = new NodeForgotten { TimeUnixUs = _hub.NowUnixUs() } }, durable: () =>
         {
             _claim = null;
@@ -524,8 +571,6 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
     private void SaveErased()
     {
         _eraseStage = EraseStage.Saving;
-        _snapshotStage = SnapshotStage.Saving;
-        _snapshotStarted = Stopwatch.GetTimestamp();
-        SaveSnapshot(_state.Capture());
+        Save(deletes: true);
     }
 }

@@ -42,6 +42,12 @@ public sealed class PendingEvents(int maxEventBytes)
             (row.Dropped ??= []).Add(dropped);
     }
 
+    /// <summary>
+    /// What comes next begins a row. For what deletes: of the rows a store is told to delete it may keep the newest, so that
+    /// the sequence goes on from there, and that one must not hold what was to go.
+    /// </summary>
+    public void BeginRow() => CloseRow();
+
     /// <summary>Runs <paramref name="durable"/> once all that is waiting now is durable and applied. Something must be waiting.</summary>
     public void AfterLast(Action durable)
     {

@@ -43,8 +43,12 @@ public abstract class ActorSpec : TestKit
               }
             }
             snapshot-store {
-              plugin = "akka.persistence.snapshot-store.inmem"
-              inmem.circuit-breaker { max-failures = 1000, call-timeout = 1h, reset-timeout = 1s }
+              plugin = "akka.persistence.snapshot-store.gated"
+              gated {
+                class = "{{typeof(GatedSnapshotStore).AssemblyQualifiedName}}"
+                plugin-dispatcher = "akka.actor.default-dispatcher"
+                circuit-breaker { max-failures = 1000, call-timeout = 1h, reset-timeout = 1s }
+              }
             }
           }
         }

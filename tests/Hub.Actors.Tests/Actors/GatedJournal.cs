@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using Akka.Actor;
 using Akka.Persistence;
 using Akka.Persistence.Journal;
+using Akka.Persistence.Snapshot;
 
 namespace Hub.Actors.Tests.Actors;
 
@@ -15,6 +16,8 @@ public sealed class JournalGate
     private TaskCompletionSource? _closed;
     private Func<string, Exception?> _write = static _ => null;
     private Func<string, Exception?> _read = static _ => null;
+    private Exception? _deleteRows;
+    private Exception? _deleteSnapshots;
     private ImmutableList<string> _written = [];
     private ImmutableList<string> _reads = [];
 
@@ -49,8 +52,16 @@ public sealed class JournalGate
     /// <summary>Recoveries of ids for which this gives an exception fail with it.</summary>
     public void FailReads(Func<string, Exception?> of) => Volatile.Write(ref _read, of);
 
+    /// <summary>Deletions of rows, or of snapshots, fail with these.</summary>
+    public void FailDeletions(Exception? ofRows, Exception? ofSnapshots)
+    {
+        Volatile.Write(ref _deleteRows, ofRows);
+        Volatile.Write(ref _deleteSnapshots, ofSnapshots);
+    }
+
     public void Heal()
     {
+        FailDeletions(null, null);
         FailWrites(static _ => null);
         FailReads(static _ => null);
     }
@@ -67,6 +78,12 @@ public sealed class JournalGate
         if (wait is not null)
             await wait;
         if (Volatile.Read(ref _write)(id) is { } failure)
+            throw failure;
+    }
+
+    internal void BeforeDeletion(bool ofRows)
+    {
+        if ((ofRows ? Volatile.Read(ref _deleteRows) : Volatile.Read(ref _deleteSnapshots)) is { } failure)
             throw failure;
     }
 
@@ -99,6 +116,12 @@ public sealed class GatedJournal : MemoryJournal
         return base.ReadHighestSequenceNrAsync(persistenceId, fromSequenceNr, cancellationToken);
     }
 
+    protected override Task DeleteMessagesToAsync(string persistenceId, long toSequenceNr, CancellationToken cancellationToken)
+    {
+        _gate.BeforeDeletion(ofRows: true);
+        return base.DeleteMessagesToAsync(persistenceId, toSequenceNr, cancellationToken);
+    }
+
     private AtomicWrite Stored(AtomicWrite write) =>
         new(((IEnumerable<IPersistentRepresentation>)write.Payload).Select(Stored).ToImmutableList());
 
@@ -106,5 +129,17 @@ public sealed class GatedJournal : MemoryJournal
     {
         var serializer = (Akka.Serialization.SerializerWithStringManifest)_serialization.FindSerializerFor(row.Payload);
         return row.WithPayload(serializer.FromBinary(serializer.ToBinary(row.Payload), serializer.Manifest(row.Payload)));
+    }
+}
+
+/// <summary>The in-memory snapshot store behind the same gate.</summary>
+public sealed class GatedSnapshotStore : MemorySnapshotStore
+{
+    private readonly JournalGate _gate = JournalGate.Of(Context.System);
+
+    protected override Task DeleteAsync(string persistenceId, SnapshotSelectionCriteria criteria, CancellationToken cancellationToken)
+    {
+        _gate.BeforeDeletion(ofRows: false);
+        return base.DeleteAsync(persistenceId, criteria, cancellationToken);
     }
 }

@@ -1,5 +1,9 @@
+using System.Text;
 using Akka.Actor;
+using Akka.Persistence;
+using AkkaHub.Internal.V1;
 using AkkaHub.V1;
+using Google.Protobuf;
 using Hub.Actors.Nodes;
 using Hub.Actors.Settings;
 using Hub.Protocol;
@@ -76,6 +80,100 @@ public sealed class NodeSnapshotSpecs : NodeActorSpec
         ExpectMsg<Attached>(Bound).Epoch.ShouldBe(2);
         anew.Tell(new NodeRequest("n1", new ListTerminalsRequest()), TestActor);
         FishForMessage<NodeReply>(_ => true, Bound).Response.ShouldBeOfType<ListTerminalsResponse>().Terminals.ShouldBeEmpty();
+    }
+
+    [Theory]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void Purged_bytes_leave_the_store_also_when_the_hub_ended_before_they_did(bool rowsStay, bool snapshotsStay)
+    {
+        AllowErrors();
+        var epoch = Attach().Epoch;
+        Say(epoch, Opened("main", 1));
+        Fill(epoch, 0, 12);
+        Snapshot();
+        Say(epoch, Bytes(1, 12_000, "a secret"));
+        Position(1, p => p.Durable == 12_008);
+        Journal.FailDeletions(rowsStay ? new IOException("not now") : null, snapshotsStay ? new IOException("not now") : null);
+        Ask<PurgeTerminalResponse>(new PurgeTerminalRequest { Name = Main });
+        Snapshot();
+        Stored().ShouldContain(s => s.Contains("llll", StringComparison.Ordinal) || s.Contains("a secret", StringComparison.Ordinal));
+        Restart();
+        Journal.Heal();
+        Snapshot();
+        Stored().ShouldNotContain(s => s.Contains("llll", StringComparison.Ordinal) || s.Contains("a secret", StringComparison.Ordinal));
+        Ask<ListTerminalsResponse>(new ListTerminalsRequest()).Terminals.ShouldHaveSingleItem().EndOffset.ShouldBe(12_008);
+    }
+
+    [Theory]
+    [InlineData(true, false)]
+    [InlineData(false, true)]
+    public void A_node_is_not_said_to_be_forgotten_while_the_store_still_holds_what_it_showed(bool rowsStay, bool snapshotsStay)
+    {
+        AllowErrors();
+        var epoch = Attach().Epoch;
+        Say(epoch, Opened("main", 1));
+        Fill(epoch, 0, 12);
+        Snapshot();
+        Say(epoch, Bytes(1, 12_000, "a secret"));
+        Position(1, p => p.Durable == 12_008);
+        Journal.FailDeletions(rowsStay ? new IOException("not now") : null, snapshotsStay ? new IOException("not now") : null);
+        Node.Tell(new EraseNode(Force: true));
+        Partition.FishForMessage<EraseRefused>(_ => true, Bound).Failure.Kind.ShouldBe(FailureKind.Unavailable);
+        Journal.Heal();
+        Node.Tell(new EraseNode(Force: true));
+        Partition.FishForMessage<NodeErased>(_ => true, Bound);
+        Stored().ShouldNotContain(s => s.Contains("llll", StringComparison.Ordinal) || s.Contains("a secret", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void What_deletes_stands_in_a_row_of_its_own_because_a_store_may_keep_that_row()
+    {
+        var epoch = Attach().Epoch;
+        Open(epoch);
+        Journal.Close();
+        Say(epoch, Bytes(1, 5, "first"));
+        Say(epoch, Bytes(1, 10, "a secret"));
+        var purge = AskRaw(new PurgeTerminalRequest { Name = Main });
+        Ask<ListTerminalsResponse>(new ListTerminalsRequest());
+        Journal.Open();
+        purge.ExpectMsg<NodeReply>(Bound);
+        var rows = Rows();
+        rows.ShouldContain(r => r.Events.Any(e => e.Output != null && e.Output.Data.ToStringUtf8() == "a secret"));
+        rows.Single(r => r.Events.Any(e => e.TerminalPurged != null)).Events.ShouldHaveSingleItem();
+    }
+
+    private void Snapshot()
+    {
+        Snapshots.FishForMessage<SnapshotDue>(m => m.Node.Equals(Node), Bound);
+        Node.Tell(SnapshotPermit.Instance);
+        Snapshots.FishForMessage<SnapshotDone>(m => m.Node.Equals(Node), Bound);
+    }
+
+    private List<NodeEvents> Rows()
+    {
+        var reader = CreateTestProbe();
+        Persistence.Instance.Apply(Sys).JournalFor(null).Tell(new ReplayMessages(1, long.MaxValue, long.MaxValue, "node-n1", reader.Ref), reader.Ref);
+        var rows = new List<NodeEvents>();
+        while (reader.ExpectMsg<object>(Bound) is ReplayedMessage row)
+            rows.Add((NodeEvents)row.Persistent.Payload);
+        return rows;
+    }
+
+    /// <summary>All rows and snapshots that are left, as text.</summary>
+    private List<string> Stored()
+    {
+        var stored = Rows().ConvertAll(r => Encoding.Latin1.GetString(r.ToByteArray()));
+        var store = Persistence.Instance.Apply(Sys).SnapshotStoreFor(null);
+        for (var upTo = long.MaxValue; ;)
+        {
+            store.Tell(new LoadSnapshot("node-n1", new SnapshotSelectionCriteria(upTo), long.MaxValue), TestActor);
+            if (FishForMessage<LoadSnapshotResult>(_ => true, Bound).Snapshot is not { } snapshot)
+                return stored;
+            stored.Add(Encoding.Latin1.GetString(((NodeSnapshot)snapshot.Snapshot).ToByteArray()));
+            upTo = snapshot.Metadata.SequenceNr - 1;
+        }
     }
 
     [Theory]
