@@ -40,6 +40,7 @@ public static class HubActors
         {
             hub.Readiness.Set(Readiness.Store, "the store has not answered yet");
             var member = Akka.Cluster.Cluster.Get(system).SelfAddress;
+            system.ActorOf(UndeliveredActor.Props(), "undelivered");
             registry.Register<HubActorKeys.Events>(system.ActorOf(MeshEventLogActor.Props(hub), "events"));
             registry.Register<HubActorKeys.Snapshots>(system.ActorOf(SnapshotGovernorActor.Props(hub.Settings.Snapshots.MaxConcurrent, hub.Metrics), "snapshots"));
             registry.Register<HubActorKeys.StoreProbe>(system.ActorOf(StoreProbeActor.Props(hub, $"{member.Host}-{member.Port}"), "store-probe"));

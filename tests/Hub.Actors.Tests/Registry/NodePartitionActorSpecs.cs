@@ -144,6 +144,27 @@ public sealed class NodePartitionActorSpecs : ActorSpec
     }
 
     [Fact]
+    public void What_waits_in_the_mailbox_of_an_actor_that_stops_is_answered_as_not_done()
+    {
+        AllowErrors();
+        Sys.ActorOf(UndeliveredActor.Props());
+        var one = Attach();
+        Watch(one.NodeActor);
+        // Neither is read before the actor stops: it gets to no user's message while it is suspended.
+        ((IInternalActorRef)one.NodeActor).Suspend();
+        var (asker, bridge) = (CreateTestProbe(), CreateTestProbe());
+        _partition.Tell(new NodeRequest("n1", new SendInputRequest { Name = "nodes/n1/terminals/main", Data = ByteString.CopyFromUtf8("rm") }), asker.Ref);
+        _partition.Tell(Attach("n1", bridge.Ref), bridge.Ref);
+        Get();
+        Sys.Stop(one.NodeActor);
+        ExpectTerminated(one.NodeActor, Bound);
+        var failure = asker.ExpectMsg<NodeFailure>(Bound).Failure;
+        (failure.Kind, failure.Reason).ShouldBe((FailureKind.Unavailable, ErrorReasons.StoreUnavailable));
+        bridge.ExpectMsg<AttachRefused>(Bound).Failure.Kind.ShouldBe(FailureKind.Unavailable);
+        asker.ExpectNoMsg(Moment);
+    }
+
+    [Fact]
     public void A_node_the_store_holds_back_is_not_judged()
     {
         AllowErrors();
