@@ -184,7 +184,12 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
                 stream.Credit.Renew();
             OnProgress(new Progress(m.Epoch, m.Positions));
             foreach (var held in _held)
+            {
+                if (held.MessageCase == ConnectRequest.MessageOneofCase.CommandExited)
+                    _dispatched.Remove(held.CommandExited.CommandId);
                 _node.Tell(new FromNode(_epoch, held));
+            }
+
             _held.Clear();
             Report(_hub.NowUnixUs());
             return;
@@ -309,7 +314,8 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
                     StartedUnixUs = m.CommandStarted.TimeUnixUs,
                 });
                 break;
-            case ConnectRequest.MessageOneofCase.CommandExited:
+            // While this is held back its command stays listed: the attach would record a guess for one that nobody lists.
+            case ConnectRequest.MessageOneofCase.CommandExited when _node is not null:
                 _dispatched.Remove(m.CommandExited.CommandId);
                 break;
         }

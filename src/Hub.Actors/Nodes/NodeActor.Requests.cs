@@ -13,6 +13,8 @@ public sealed partial class NodeActor
 {
     private const int DefaultReadBytes = 256 * 1024;
     private const long UnknownCaller = -1;
+    // Stored: what a command that was never told ended with is known by these words, see SupersedesGuess.
+    private const string NeverTold = "The connection broke before the node was told; it was not run.";
 
     private readonly HashSet<string> _acceptingCommands = new(StringComparer.Ordinal);
     private readonly HashSet<string> _finishingCommands = new(StringComparer.Ordinal);
@@ -459,7 +461,7 @@ public sealed partial class NodeActor
     {
         if (!ReferenceEquals(_session, acceptedIn))
         {
-            AddFinished(id, CommandState.Failed, null, "The connection broke before the node was told; it was not run.", _hub.NowUnixUs());
+            AddFinished(id, CommandState.Failed, null, NeverTold, _hub.NowUnixUs());
             return;
         }
 
@@ -484,16 +486,23 @@ public sealed partial class NodeActor
     {
         if (!_finishingCommands.Add(id))
             return;
+        var known = _state.Commands.TryGetValue(id, out var command) && command.Finished is not null;
         _pending.Add(new NodeEvent
         {
             CommandFinished = new CommandFinished { CommandId = id, State = state, Exit = exit, Message = message, TimeUnixUs = timeUnixUs },
         }, durable: () =>
         {
             _finishingCommands.Remove(id);
+            if (known)
+                return;
             _hub.Publish(Context.System, MeshEventType.CommandFinished, Names.Command(_node, id),
                 exit is null ? Said(state) : $"{Said(state)} with code {exit.Code}");
         });
     }
+
+    /// <summary>The node says why a command was not started; that the connection broke before it was told was only concluded.</summary>
+    private static bool SupersedesGuess(CommandExited m, CommandFinished finished) =>
+        m.End == CommandEnd.NotStarted && finished is { State: CommandState.Failed, Exit: null, Message: NeverTold };
 
     private static string Said(CommandState state) => state == CommandState.TimedOut ? "timed out" : state.ToString().ToLowerInvariant();
 

@@ -130,7 +130,7 @@ public sealed partial class NodeActor
             // proves nothing, for that attach may have ended before it looked at this command.
             var neverTold = command.Running is null && m.Hello.InstanceId.Equals(command.Accepted.InstanceId);
             AddFinished(command.Id, neverTold ? CommandState.Failed : CommandState.Unknown, null,
-                neverTold ? "The connection broke before the node was told; it was not run." : "The agent was lost while the command ran; it may have run in part or whole.", now);
+                neverTold ? NeverTold : "The agent was lost while the command ran; it may have run in part or whole.", now);
         }
 
         // Newest first: of two unknown lives of one name only the newer is taken.
@@ -533,7 +533,7 @@ public sealed partial class NodeActor
         StreamLink? link = null;
         if (hasStream && !TryEnd(session, m.Incarnation, m.FinalOffset, m.Rewind, out link))
             return;
-        if (_state.Commands.TryGetValue(m.CommandId, out var command) && command.Finished is null)
+        if (_state.Commands.TryGetValue(m.CommandId, out var command) && (command.Finished is null || SupersedesGuess(m, command.Finished)))
         {
             AddFinished(m.CommandId, m.End switch
             {

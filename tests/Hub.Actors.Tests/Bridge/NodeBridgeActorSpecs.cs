@@ -304,6 +304,22 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
         Ended(bridge).Reason.ShouldBe(DisconnectReason.ProtocolError);
     }
 
+    [Fact]
+    public void A_command_whose_refusal_is_held_back_is_listed_until_the_nodes_actor_has_it()
+    {
+        var (bridge, node) = Welcomed();
+        bridge.Tell(new ToNode(1, new ConnectResponse { CommandRun = new CommandRun { CommandId = "c1", Argv = { "nothing" } } }));
+        Said(m => m.CommandRun);
+        LoseNode(node).Hello.Streams.ShouldHaveSingleItem().Name.ShouldBe("cmd/c1");
+        bridge.Tell(new ConnectRequest { CommandExited = new CommandExited { CommandId = "c1", End = CommandEnd.NotStarted, Message = "no such program" } });
+        bridge.Tell(new AttachRefused(new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, "later")));
+        AdvanceUntil<Attach>(_registry, TimeSpan.FromMilliseconds(100), 100).Hello.Streams.ShouldHaveSingleItem().Name.ShouldBe("cmd/c1");
+        var next = CreateTestProbe();
+        bridge.Tell(new Attached(2, [], next.Ref));
+        next.FishForMessage<FromNode>(m => m.Message.CommandExited?.Message == "no such program", Bound).Epoch.ShouldBe(2);
+        LoseNode(next).Hello.Streams.ShouldBeEmpty();
+    }
+
     private sealed class Wire : INodeOutbound
     {
         private readonly ConcurrentQueue<ConnectResponse> _sent = new();

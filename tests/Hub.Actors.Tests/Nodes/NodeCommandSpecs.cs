@@ -136,6 +136,26 @@ public sealed class NodeCommandSpecs : NodeActorSpec
     }
 
     [Fact]
+    public void Why_a_command_was_not_started_takes_the_place_of_what_was_concluded_without_the_node()
+    {
+        var epoch = Attach().Epoch;
+        Ask<GetCommandResponse>(Run());
+        Told(m => m.CommandRun);
+        Node.Tell(new Detach(epoch, "stream-broken", "", 0));
+        epoch = Attach().Epoch;
+        AwaitAssert(() => State().State.ShouldBe(CommandState.Failed), Bound);
+        State().Message.ShouldContain("before the node was told");
+        Sys.EventStream.Subscribe(TestActor, typeof(global::Hub.Actors.Events.MeshEventRaised));
+        Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = "c1", End = CommandEnd.NotStarted, Message = "no such program" } });
+        AwaitAssert(() => State().Message.ShouldBe("no such program"), Bound);
+        Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = "c1", End = CommandEnd.NotStarted, Message = "another word" } });
+        ExpectNoMsg(Moment);
+        State().Message.ShouldBe("no such program");
+        Restart();
+        State().Message.ShouldBe("no such program");
+    }
+
+    [Fact]
     public void Only_so_many_run_at_once_and_only_so_many_are_kept()
     {
         var epoch = Attach().Epoch;
