@@ -66,7 +66,7 @@ public static class HubProgram
     private static async Task<int> StartAsync(BoundSettings bound, Func<HubStart, WebApplication> build)
     {
         var host = bound.Settings.Host;
-        using var data = DataDirectory.Acquire(host.DataDir);
+        using var data = await DataDirectory.AcquireAsync(host.DataDir, TimeProvider.System).ConfigureAwait(false);
         HubListeners.RefuseTaken(host);
         var report = StorePreflight.Run(host.DataDir, bound.Settings.Hub.Registry.Partitions, host.StoreCheckMaxBytes);
         using var certificate = MemberCertificate.LoadOrCreate(host.DataDir, TimeProvider.System);

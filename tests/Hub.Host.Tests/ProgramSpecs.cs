@@ -58,7 +58,7 @@ public sealed class ProgramSpecs : IDisposable
     [Fact]
     public async Task A_second_hub_is_refused_and_told_who_is_there()
     {
-        using var held = DataDirectory.Acquire(_data.Path);
+        using var held = await DataDirectory.AcquireAsync(_data.Path, TimeProvider.System);
         new LocalHub(4711, "", "", "").Write(_data.Path);
         var before = _data.Hashes();
         var (code, _, error) = await RunAsync(Isolated(_data.Path));
@@ -126,7 +126,7 @@ public sealed class ProgramSpecs : IDisposable
         var (code, _, error) = await run.WaitAsync(Patience);
         code.ShouldBe(ExitCodes.Ok, error);
         LocalHub.TryRead(_data.Path).ShouldBeNull();
-        using var again = DataDirectory.Acquire(_data.Path);
+        using var again = await DataDirectory.AcquireAsync(_data.Path, TimeProvider.System);
         StorePreflight.Run(_data.Path, 64, long.MaxValue).ShouldSatisfyAllConditions(r => r.Created.ShouldBeFalse(), r => r.Checked.ShouldBeTrue());
     }
 

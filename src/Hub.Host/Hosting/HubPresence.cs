@@ -48,9 +48,10 @@ internal sealed class HubPresence(
 
     public Task StoppedAsync(CancellationToken cancellationToken)
     {
-        File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
         log.Stopped();
         return Task.CompletedTask;
+        // Before the listeners are gone: from then on somebody else may listen there.
+        File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
     }
 
     private async Task WatchReadinessAsync(CancellationToken cancellationToken)
