@@ -177,6 +177,16 @@ public sealed class StorePreflightSpecs : IDisposable
         (await RefusedAsync(path)).Message.ShouldContain("belongs to user 65534");
     }
 
+    [Theory]
+    [InlineData(UnixFileMode.GroupExecute)]
+    [InlineData(UnixFileMode.OtherRead | UnixFileMode.OtherExecute)]
+    public async Task A_data_directory_that_is_open_to_others_is_refused(UnixFileMode others)
+    {
+        File.SetUnixFileMode(_data.Path, File.GetUnixFileMode(_data.Path) | others);
+        (await RefusedAsync(_data.Path)).Message.ShouldContain("chmod 700");
+        Directory.EnumerateFiles(_data.Path).ShouldBeEmpty();
+    }
+
     private static Task<DataDirectory> AcquireAsync(string path) => DataDirectory.AcquireAsync(path, TimeProvider.System);
 
     private static Task<StoreRefusedException> RefusedAsync(string path) => Should.ThrowAsync<StoreRefusedException>(() => AcquireAsync(path));

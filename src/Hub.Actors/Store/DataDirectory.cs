@@ -10,6 +10,9 @@ namespace Hub.Actors.Store;
 public sealed class DataDirectory : IDisposable
 {
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private const UnixFileMode Others =
+        UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
+        | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
     private const int LockAttempts = 10;
     private static readonly TimeSpan LockRetry = TimeSpan.FromMilliseconds(100);
     private readonly FileStream _lock;
@@ -24,7 +27,7 @@ public sealed class DataDirectory : IDisposable
     public string Path { get; }
 
     /// <summary>
-    /// Makes the directory (mode 0700) if it is not there, checks that it is this user's, takes its lock, and removes the
+    /// Makes the directory (mode 0700) if it is not there, checks that it is this user's alone, takes its lock, and removes the
     /// <c>hub.json</c> that a hub left which crashed: with the lock held again it would be believed.
     /// </summary>
     /// <exception cref="StoreRefusedException">It cannot be used, or another hub holds it.</exception>
@@ -35,6 +38,12 @@ public sealed class DataDirectory : IDisposable
             if (!Directory.Exists(path))
                 Create(path);
             RefuseForeignOwner(path);
+            if (OthersMay(path))
+            {
+                throw new StoreRefusedException(
+                    $"data directory {path} is open to others. 'chmod 700' it, or give another one with --data-dir or AKKAHUB_DATA_DIR.");
+            }
+
             var held = new DataDirectory(path, await OpenLockAsync(path, time, cancellationToken).ConfigureAwait(false));
             try
             {
@@ -63,8 +72,21 @@ public sealed class DataDirectory : IDisposable
         return new FileStream(path, options);
     }
 
+    /// <summary>Refuses a secret that others can read or write.</summary>
+    /// <exception cref="StoreRefusedException">They can.</exception>
+    public static void RefuseSharedSecret(string path)
+    {
+        if (OthersMay(path))
+        {
+            throw new StoreRefusedException(
+                $"{path} can be read by others, so it may be known to them. Remove it to have a new one made, or 'chmod 600' it if you know better.");
+        }
+    }
+
     /// <summary>Gives the lock up.</summary>
     public void Dispose() => _lock.Dispose();
+
+    private static bool OthersMay(string path) => !OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & Others) != 0;
 
     private static void Create(string path)
     {
