@@ -1,7 +1,10 @@
 using System.Net;
 using System.Net.Sockets;
 using Akka.Actor;
+using AkkaHub.V1;
 using Grpc.AspNetCore.Server;
+using Grpc.Core;
+using Grpc.Net.Client;
 using Hub.Actors;
 using Hub.Actors.Settings;
 using Hub.Actors.Store;
@@ -128,6 +131,48 @@ public sealed class ProgramSpecs : IDisposable
         LocalHub.TryRead(_data.Path).ShouldBeNull();
         using var again = await DataDirectory.AcquireAsync(_data.Path, TimeProvider.System);
         StorePreflight.Run(_data.Path, 64, long.MaxValue).ShouldSatisfyAllConditions(r => r.Created.ShouldBeFalse(), r => r.Checked.ShouldBeTrue());
+    }
+
+    /// <summary>Any loopback address that may be set can be reached by its own name, also by members.</summary>
+    [SkippableTheory]
+    [InlineData("127.0.0.2")]
+    [InlineData("::1")]
+    public async Task It_can_be_reached_on_any_loopback_address(string bind)
+    {
+        Skip.IfNot(CanListen(bind), "this machine has no such address");
+        var built = new TaskCompletionSource<WebApplication>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var run = RunAsync(Isolated(_data.Path, "--bind", bind, "--set", "log.level=warning"), start =>
+        {
+            var app = HubApplication.Build(start);
+            built.SetResult(app);
+            return app;
+        });
+        var app = await AwaitAsync(built.Task, run);
+        await AwaitAsync(ReadyAsync(app.Services.GetRequiredService<Readiness>()), run);
+        var hub = LocalHub.TryRead(_data.Path)!;
+        using var http = new HttpClient();
+        (await http.GetStringAsync($"{hub.Http}/readyz")).ShouldBe("ok\n");
+        using var channel = GrpcChannel.ForAddress(hub.Grpc);
+        var client = new HubService.HubServiceClient(channel);
+        var bearer = new Metadata { { "authorization", $"Bearer {LocalHub.TryReadToken(_data.Path)}" } };
+        (await client.GetHubAsync(new GetHubRequest(), bearer)).Member.ShouldContain(bind);
+        app.Services.GetRequiredService<HubLifetime>().RequestStop(localNode: false);
+        var (code, _, error) = await run.WaitAsync(Patience);
+        code.ShouldBe(ExitCodes.Ok, error);
+    }
+
+    private static bool CanListen(string address)
+    {
+        try
+        {
+            using var listener = new TcpListener(IPAddress.Parse(address), 0);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     private static void ShouldHaveSeenItsSettings(IServiceProvider services)
