@@ -29,6 +29,9 @@ internal static partial class HostLog
     [LoggerMessage(1007, LogLevel.Error, "The actor system ended without being asked to; the hub stops")]
     public static partial void ActorSystemEnded(this ILogger log);
 
+    [LoggerMessage(1008, LogLevel.Error, "The hub failed")]
+    public static partial void Failed(this ILogger log, Exception cause);
+
     [LoggerMessage(1010, LogLevel.Information, "Store is new ({Path})")]
     public static partial void StoreCreated(this ILogger log, string path);
 
@@ -72,3 +75,6 @@ internal static partial class HostLog
     [LoggerMessage(1035, LogLevel.Warning, "Local node (pid {Pid}) did not end in time and goes on")]
     public static partial void LocalNodeGoesOn(this ILogger log, int pid);
 }
+
+    [LoggerMessage(1037, LogLevel.Warning, "Local node could not be ended; it may go on")]
+    public static partial void LocalNodeNotEnded(this ILogger log, Exception cause);

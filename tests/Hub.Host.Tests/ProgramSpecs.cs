@@ -161,6 +161,28 @@ public sealed class ProgramSpecs : IDisposable
         code.ShouldBe(ExitCodes.Ok, error);
     }
 
+    [Fact]
+    public async Task What_nobody_foresaw_is_a_sentence_and_exit_code_1()
+    {
+        var (code, output, error) = await RunAsync(Isolated(_data.Path), _ => throw new InvalidOperationException("first\nsecond"));
+        (code, output, error).ShouldBe((ExitCodes.Failure, "", "the hub failed: first second\n"));
+    }
+
+    [Theory]
+    [InlineData("akka.actor.provider = \"no such provider\"", false)]
+    [InlineData("", true)]
+    public async Task A_start_that_fails_is_a_sentence_and_exit_code_1(string akka, bool full)
+    {
+        using var elsewhere = new TemporaryDirectory();
+        await File.WriteAllTextAsync(elsewhere["hub.conf"], akka);
+        // Stands for a full disk: hub.json cannot be written.
+        if (full)
+            Directory.CreateDirectory(_data[LocalHub.FileName + ".new"]);
+        var (code, _, error) = await RunAsync(Isolated(_data.Path, "--config", elsewhere["hub.conf"]), HubApplication.Build);
+        code.ShouldBe(ExitCodes.Failure);
+        error.Split('\n', StringSplitOptions.RemoveEmptyEntries).ShouldHaveSingleItem().ShouldStartWith("the hub failed: ");
+    }
+
     private static bool CanListen(string address)
     {
         try
