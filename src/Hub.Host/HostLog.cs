@@ -74,7 +74,9 @@ internal static partial class HostLog
 
     [LoggerMessage(1035, LogLevel.Warning, "Local node (pid {Pid}) did not end in time and goes on")]
     public static partial void LocalNodeGoesOn(this ILogger log, int pid);
-}
+
+    [LoggerMessage(1036, LogLevel.Warning, "Local node was just being launched, which took too long; it may come and go on")]
+    public static partial void LocalNodeLaunchAbandoned(this ILogger log);
 
     [LoggerMessage(1037, LogLevel.Warning, "Local node could not be ended; it may go on")]
     public static partial void LocalNodeNotEnded(this ILogger log, Exception cause);
