@@ -109,7 +109,7 @@ public sealed record LivenessSettings
     public int TimeoutAfterMissed { get; init; } = 6;
     /// <summary>How long a node without a stream is stale before it is offline.</summary>
     public TimeSpan OfflineAfter { get; init; } = TimeSpan.FromSeconds(60);
-    /// <summary>After a start: how long nodes that were there before are expected back before they are offline. At least twice the agents' longest back-off (30 s).</summary>
+    /// <summary>After a start: how long nodes that were there before are expected back before they are offline. Never less than twice the agents' longest back-off (30 s).</summary>
     public TimeSpan StartGrace { get; init; } = TimeSpan.FromSeconds(90);
     /// <summary>Offline nodes are forgotten after this time; null for never.</summary>
     public TimeSpan? ForgetAfter { get; init; }

@@ -65,7 +65,7 @@ public static class SettingTable
         Of("akkahub.liveness.stale-after-missed", Int("beats", 1, 1000), "Missed beats after which a node is stale.", s => s.Hub.Liveness.StaleAfterMissed),
         Of("akkahub.liveness.timeout-after-missed", Int("beats", 2, 1000), "Missed beats after which the hub ends the stream. More than stale-after-missed.", s => s.Hub.Liveness.TimeoutAfterMissed),
         Of("akkahub.liveness.offline-after", Duration(TimeSpan.Zero, TimeSpan.FromDays(7)), "How long a node without a stream is stale before it is offline.", s => s.Hub.Liveness.OfflineAfter),
-        Of("akkahub.liveness.start-grace", Duration(TimeSpan.Zero, TimeSpan.FromHours(24)), "After a start: how long nodes that were there before are expected back before they are offline. At least twice the agents' longest back-off (30 s).", s => s.Hub.Liveness.StartGrace),
+        Of("akkahub.liveness.start-grace", Duration(TimeSpan.FromSeconds(60), TimeSpan.FromHours(24)), "After a start: how long nodes that were there before are expected back before they are offline. The least is twice the agents' longest back-off (30 s), so that a restart never reports as down what is coming back.", s => s.Hub.Liveness.StartGrace),
         Of("akkahub.liveness.forget-after", new DurationKind(TimeSpan.FromMinutes(1), TimeSpan.FromDays(3650), orNever: true), "Offline nodes are forgotten after this time.", s => s.Hub.Liveness.ForgetAfter),
         Of("akkahub.liveness.hello-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), "How long a node may take to say hello.", s => s.Hub.Liveness.HelloTimeout),
 
