@@ -2,7 +2,7 @@ using Hub.Host.Auth;
 
 namespace Hub.Host;
 
-/// <summary>What the server logs. Event ids 1000 to 1999 are its own; never a secret, never terminal content.</summary>
+/// <summary>What the server logs. Event ids 1000 to 1999 are its own (the actors have 2000 to 2999); never a secret, never terminal content.</summary>
 internal static partial class HostLog
 {
     [LoggerMessage(1000, LogLevel.Information, "Starting version {Version} (pid {Pid}) on data directory {DataDirectory}")]
