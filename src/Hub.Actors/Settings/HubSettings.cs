@@ -92,7 +92,7 @@ public sealed record FlowSettings
     public int MaxEventBytes { get; init; } = 64 * 1024;
     /// <summary>Most bytes of output in one write of a node.</summary>
     public int MaxWriteBytes { get; init; } = 512 * 1024;
-    /// <summary>Messages without credit (heartbeats, results, control) that may be under way on a stream.</summary>
+    /// <summary>Most messages that need no credit (heartbeats, what opened, changed or ended; not answers) that a node may send in a second.</summary>
     public int MaxControlMessages { get; init; } = 1024;
 }
 

@@ -58,7 +58,7 @@ public static class SettingTable
         Of("akkahub.flow.memory-budget", Size<long>(1024 * 1024, 1024 * Gigabyte), "Most bytes granted over all streams of a member beyond each one's initial window.", s => s.Hub.Flow.MemoryBudgetBytes),
         Of("akkahub.flow.max-event-bytes", Size<int>(4 * 1024, 16 * 1024 * 1024), "Most output in one journal row. At least history.max-chunk-bytes.", s => s.Hub.Flow.MaxEventBytes),
         Of("akkahub.flow.max-write-bytes", Size<int>(4 * 1024, 64 * 1024 * 1024), "Most output in one write of a node. At least max-event-bytes.", s => s.Hub.Flow.MaxWriteBytes),
-        Of("akkahub.flow.max-control-messages", Int("messages", 16, 1_000_000), "Messages without credit (heartbeats, results, control) that may be under way on a node's stream.", s => s.Hub.Flow.MaxControlMessages),
+        Of("akkahub.flow.max-control-messages", Int("messages a second", 16, 1_000_000), "Most messages that need no credit (heartbeats, what opened, changed or ended; not answers) that a node may send in a second; one that sends more breaks the protocol.", s => s.Hub.Flow.MaxControlMessages),
 
         Of("akkahub.liveness.heartbeat-interval", Duration(TimeSpan.FromMilliseconds(200), TimeSpan.FromMinutes(10)), "Shortest heartbeat interval.", s => s.Hub.Liveness.HeartbeatInterval),
         Of("akkahub.liveness.max-heartbeats-per-second", Int("heartbeats a second", 1, 1_000_000), "What a member wants to take at most: the interval lengthens as nodes grow in number.", s => s.Hub.Liveness.MaxHeartbeatsPerSecond),
