@@ -57,6 +57,9 @@ internal static partial class HostLog
     [LoggerMessage(1023, LogLevel.Information, "Token {TokenId} revoked")]
     public static partial void TokenRevoked(this ILogger log, string tokenId);
 
+    [LoggerMessage(1024, LogLevel.Error, "{Method} failed, which is a fault of the hub's own")]
+    public static partial void CallFailed(this ILogger log, string method, Exception cause);
+
     [LoggerMessage(1030, LogLevel.Information, "Local node runs already (pid {Pid})")]
     public static partial void LocalNodeFound(this ILogger log, int pid);
 
@@ -80,3 +83,4 @@ internal static partial class HostLog
 
     [LoggerMessage(1037, LogLevel.Warning, "Local node could not be ended; it may go on")]
     public static partial void LocalNodeNotEnded(this ILogger log, Exception cause);
+}

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using Akka.Actor;
 using AkkaHub.V1;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.AspNetCore.Server;
 using Grpc.Core;
 using Grpc.Net.Client;
@@ -156,6 +157,8 @@ public sealed class ProgramSpecs : IDisposable
         var client = new HubService.HubServiceClient(channel);
         var bearer = new Metadata { { "authorization", $"Bearer {LocalHub.TryReadToken(_data.Path)}" } };
         (await client.GetHubAsync(new GetHubRequest(), bearer)).Member.ShouldContain(bind);
+        using var watch = client.WatchEvents(new WatchEventsRequest { Since = new Timestamp { Nanos = -1 } }, bearer);
+        (await Should.ThrowAsync<RpcException>(() => watch.ResponseStream.MoveNext(default))).StatusCode.ShouldBe(StatusCode.InvalidArgument);
         app.Services.GetRequiredService<HubLifetime>().RequestStop(localNode: false);
         var (code, _, error) = await run.WaitAsync(Patience);
         code.ShouldBe(ExitCodes.Ok, error);

@@ -13,6 +13,7 @@ internal static class Requests
     public const int MaxReadBytes = 1024 * 1024;
     private const int MaxArguments = 1024;
     private const int MaxArgumentBytes = 256 * 1024;
+    private const int MaxEventCursor = 128;
     private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(30);
 
     public static string Node(string field, string name) => Names.TryParseNode(name, out var node)
@@ -70,8 +71,9 @@ internal static class Requests
                 throw HubErrors.InvalidField("start.tail_bytes", "must not be negative");
             case HistoryStart.StartOneofCase.TailLines when start.TailLines < 0:
                 throw HubErrors.InvalidField("start.tail_lines", "must not be negative");
-            case HistoryStart.StartOneofCase.Since when start.Since.Seconds is < -62_135_596_800 or > 253_402_300_799 || start.Since.Nanos is < 0 or > 999_999_999:
-                throw HubErrors.InvalidField("start.since", "must be a time between the years 1 and 9999");
+            case HistoryStart.StartOneofCase.Since:
+                Time("start.since", start.Since);
+                break;
         }
     }
 
@@ -80,6 +82,18 @@ internal static class Requests
         Start(m.Start);
         if (m.MaxBytes is < 0 or > MaxReadBytes)
             throw HubErrors.InvalidField("max_bytes", $"must be 1 to {MaxReadBytes}, or 0 for the default");
+    public static void Time(string field, Timestamp? time)
+    {
+        if (time is { Seconds: < -62_135_596_800 or > 253_402_300_799 } or { Nanos: < 0 or > 999_999_999 })
+            throw HubErrors.InvalidField(field, "must be a time between the years 1 and 9999");
+    }
+
+    public static void EventCursor(string field, string cursor)
+    {
+        if (cursor.Length > MaxEventCursor)
+            throw HubErrors.InvalidField(field, "is not a cursor of this hub; give one back as it was received");
+    }
+
         if (m.Wait is not null && (m.Wait.Seconds < 0 || m.Wait.Seconds > (long)MaxWait.TotalSeconds || m.Wait.Nanos is < 0 or > 999_999_999))
             throw HubErrors.InvalidField("wait", $"must be 0 to {MaxWait.TotalSeconds} s");
         if (m.EndCursor.Length > 0 && !HistoryCursor.TryDecode(m.EndCursor, out _))
