@@ -1,3 +1,4 @@
+using Google.Protobuf.Collections;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Hub.Host.Services;
@@ -31,6 +32,25 @@ public sealed class RequestsSpecs
         Requests.EventCursor("resume_token", new string('a', 128));
         Refused("resume_token", () => Requests.EventCursor("resume_token", new string('a', 129)));
     }
+
+    [Fact]
+    public void Arguments_are_counted_as_the_agent_counts_them()
+    {
+        Requests.TerminalArgv("argv", Argv(128, "a"));
+        Refused("argv", () => Requests.TerminalArgv("argv", Argv(129, "a")));
+        // Two bytes each in UTF-8.
+        Requests.TerminalArgv("argv", Argv(1, new string('é', 32 * 1024)));
+        Refused("argv", () => Requests.TerminalArgv("argv", Argv(1, new string('é', (32 * 1024) + 1))));
+        Requests.CommandArgv("argv", Argv(1024, "a"));
+        Refused("argv", () => Requests.CommandArgv("argv", Argv(1025, "a")));
+        Refused("argv", () => Requests.CommandArgv("argv", []));
+        Refused("argv", () => Requests.CommandArgv("argv", Argv(1, new string('é', (128 * 1024) + 1))));
+        Requests.Environment(new MapField<string, string> { ["A"] = new string('é', 1000) }, new string('é', 2048));
+        Refused("env", () => Requests.Environment(new MapField<string, string> { ["A"] = new string('é', 32 * 1024) }, ""));
+        Refused("cwd", () => Requests.Environment([], new string('é', 2049)));
+    }
+
+    private static RepeatedField<string> Argv(int count, string each) => [.. Enumerable.Repeat(each, count)];
 
     private static void Refused(string field, Action check)
     {

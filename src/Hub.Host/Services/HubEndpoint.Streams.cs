@@ -82,7 +82,7 @@ public sealed partial class HubEndpoint
     public override async Task RunCommand(RunCommandRequest request, IServerStreamWriter<RunCommandResponse> responseStream, ServerCallContext context)
     {
         var node = Requests.Node("parent", request.Parent);
-        Requests.Argv("argv", request.Argv, required: true);
+        Requests.CommandArgv("argv", request.Argv);
         Requests.Environment(request.Env, request.Cwd);
         Requests.Size("pty", request.Pty, required: false);
         Requests.Timeout(request.Timeout);
