@@ -15,4 +15,6 @@ public static class ExitCodes
     public const int StoreRefused = 4;
     /// <summary>A port is taken.</summary>
     public const int AddressInUse = 5;
+    /// <summary>A second Ctrl+C ended the hub at once.</summary>
+    public const int Interrupted = 130;
 }

@@ -2,7 +2,7 @@ using Hub.Host.Auth;
 
 namespace Hub.Host;
 
-/// <summary>What the server logs. Event ids 1000 to 1999 are its own; never a secret, never terminal content.</summary>
+/// <summary>What the server logs. Event ids 1000 to 1999 are its own (the actors have 2000 to 2999); never a secret, never terminal content.</summary>
 internal static partial class HostLog
 {
     [LoggerMessage(1000, LogLevel.Information, "Starting version {Version} (pid {Pid}) on data directory {DataDirectory}")]
@@ -29,6 +29,9 @@ internal static partial class HostLog
     [LoggerMessage(1007, LogLevel.Error, "The actor system ended without being asked to; the hub stops")]
     public static partial void ActorSystemEnded(this ILogger log);
 
+    [LoggerMessage(1008, LogLevel.Error, "The hub failed")]
+    public static partial void Failed(this ILogger log, Exception cause);
+
     [LoggerMessage(1010, LogLevel.Information, "Store is new ({Path})")]
     public static partial void StoreCreated(this ILogger log, string path);
 
@@ -54,6 +57,9 @@ internal static partial class HostLog
     [LoggerMessage(1023, LogLevel.Information, "Token {TokenId} revoked")]
     public static partial void TokenRevoked(this ILogger log, string tokenId);
 
+    [LoggerMessage(1024, LogLevel.Error, "{Method} failed, which is a fault of the hub's own")]
+    public static partial void CallFailed(this ILogger log, string method, Exception cause);
+
     [LoggerMessage(1030, LogLevel.Information, "Local node runs already (pid {Pid})")]
     public static partial void LocalNodeFound(this ILogger log, int pid);
 
@@ -71,4 +77,10 @@ internal static partial class HostLog
 
     [LoggerMessage(1035, LogLevel.Warning, "Local node (pid {Pid}) did not end in time and goes on")]
     public static partial void LocalNodeGoesOn(this ILogger log, int pid);
+
+    [LoggerMessage(1036, LogLevel.Warning, "Local node was just being launched, which took too long; it may come and go on")]
+    public static partial void LocalNodeLaunchAbandoned(this ILogger log);
+
+    [LoggerMessage(1037, LogLevel.Warning, "Local node could not be ended; it may go on")]
+    public static partial void LocalNodeNotEnded(this ILogger log, Exception cause);
 }

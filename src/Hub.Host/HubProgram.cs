@@ -61,12 +61,17 @@ public static class HubProgram
                 "akkahub.http.port (AKKAHUB_HTTP_PORT) and akkahub.remote.port (AKKAHUB_REMOTE_PORT)").ConfigureAwait(false);
             return ExitCodes.AddressInUse;
         }
+        catch (Exception e)
+        {
+            await error.WriteLineAsync($"the hub failed: {OneLine(e)}").ConfigureAwait(false);
+            return ExitCodes.Failure;
+        }
     }
 
     private static async Task<int> StartAsync(BoundSettings bound, Func<HubStart, WebApplication> build)
     {
         var host = bound.Settings.Host;
-        using var data = DataDirectory.Acquire(host.DataDir);
+        using var data = await DataDirectory.AcquireAsync(host.DataDir, TimeProvider.System).ConfigureAwait(false);
         HubListeners.RefuseTaken(host);
         var report = StorePreflight.Run(host.DataDir, bound.Settings.Hub.Registry.Partitions, host.StoreCheckMaxBytes);
         using var certificate = MemberCertificate.LoadOrCreate(host.DataDir, TimeProvider.System);
@@ -75,7 +80,16 @@ public static class HubProgram
         LogStart(log, host, report);
         // Taken before the run: the services are gone after it.
         var lifetime = app.Services.GetRequiredService<HubLifetime>();
-        await app.RunAsync().ConfigureAwait(false);
+        try
+        {
+            await app.RunAsync().ConfigureAwait(false);
+        }
+        catch (Exception e) when (!IsAddressInUse(e))
+        {
+            log.Failed(e);
+            throw;
+        }
+
         if (lifetime.StopRequested)
             return ExitCodes.Ok;
         log.ActorSystemEnded();
@@ -104,6 +118,8 @@ public static class HubProgram
         HostAction.PrintDefaultConfig => SettingsText.Hocon(),
         _ => null,
     };
+
+    private static string OneLine(Exception e) => string.Join(' ', e.Message.Split((char[])['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 
     private static bool IsAddressInUse(Exception? e) => e switch
     {

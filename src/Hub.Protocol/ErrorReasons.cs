@@ -49,6 +49,8 @@ public static class ErrorReasons
     /// <summary>NOT_FOUND: no token of this id.</summary>
     public const string TokenUnknown = "TOKEN_UNKNOWN";
     /// <summary>FAILED_PRECONDITION: the node broke the bridge's protocol.</summary>
+    /// <summary>INTERNAL: a fault of the hub's own; its log says more. What was asked may or may not have been done.</summary>
+    public const string Internal = "INTERNAL";
     public const string ProtocolError = "PROTOCOL_ERROR";
     /// <summary>ABORTED: a newer session of this node took over.</summary>
     public const string Fenced = "FENCED";

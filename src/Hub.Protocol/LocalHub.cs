@@ -21,6 +21,11 @@ public sealed record LocalHub(
     public const string FileName = "hub.json";
     /// <summary>Name of the file that holds the owner-only token.</summary>
     public const string TokenFileName = "admin.token";
+    /// <summary>Name of the file that a hub holds locked for its whole life: the lock is the kernel's, so a crash releases it.</summary>
+    public const string LockFileName = "hub.lock";
+
+    // EWOULDBLOCK of Linux, EWOULDBLOCK of macOS, ERROR_SHARING_VIOLATION of Windows.
+    private static readonly int[] LockedElsewhere = [11, 35, unchecked((int)0x80070020)];
 
     /// <summary>
     /// The data directory when none is given: <c>AKKAHUB_DATA_DIR</c>, or <c>akkahub</c> below <c>XDG_DATA_HOME</c>, or
@@ -38,16 +43,39 @@ public sealed record LocalHub(
         return Path.Combine(root, "akkahub");
     }
 
-    /// <summary>Reads <c>hub.json</c> of a data directory; null if there is none or it cannot be read.</summary>
+    /// <summary>
+    /// Reads <c>hub.json</c> of a data directory; null if there is none, it cannot be read, or no hub runs there: what a hub
+    /// left that crashed may name a port on which somebody else listens by now.
+    /// </summary>
     public static LocalHub? TryRead(string dataDirectory)
     {
         try
         {
-            return JsonSerializer.Deserialize<LocalHub>(File.ReadAllBytes(Path.Combine(dataDirectory, FileName)));
+            return IsRunning(dataDirectory)
+                ? JsonSerializer.Deserialize<LocalHub>(File.ReadAllBytes(Path.Combine(dataDirectory, FileName)))
+                : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
             return null;
+        }
+    }
+
+    /// <summary>
+    /// Whether a hub holds the lock of a data directory. Asking takes it shared for a moment, which a hub that starts just then
+    /// may meet; so hubs try more than once.
+    /// </summary>
+    public static bool IsRunning(string dataDirectory)
+    {
+        try
+        {
+            // Opening a file for reading asks for the shared lock, which a hub's exclusive one refuses.
+            using var probe = new FileStream(Path.Combine(dataDirectory, LockFileName), FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            return false;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return e is IOException && LockedElsewhere.Contains(e.HResult);
         }
     }
 

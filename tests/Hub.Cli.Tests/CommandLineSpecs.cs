@@ -221,9 +221,52 @@ public sealed class CommandLineSpecs
             var guessed = Resolve(null);
             guessed.TokenFor(guessed.Endpoints[0]).ShouldBeNull();
             new LocalHub(1, "http://127.0.0.1:5123", "http://127.0.0.1:5180", "0").Write(directory);
+            var crashed = Resolve(null);
+            crashed.Endpoints[0].ToString().ShouldBe("127.0.0.1:5100");
+            crashed.TokenFor(crashed.Endpoints[0]).ShouldBeNull();
+            using var held = new FileStream(Path.Combine(directory, LocalHub.LockFileName), FileMode.CreateNew, FileAccess.ReadWrite, FileShare.None);
             var found = Resolve(null);
             found.Endpoints[0].ToString().ShouldBe("127.0.0.1:5123");
             found.TokenFor(found.Endpoints[0]).ShouldBe("ahub_owner");
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    [Fact]
+    public async Task Who_listens_where_a_hub_crashed_is_asked_nothing()
+    {
+        var directory = Directory.CreateTempSubdirectory("hub-cli-").FullName;
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<GetHubRequest>(_ => new GetHubResponse());
+        try
+        {
+            File.WriteAllText(Path.Combine(directory, LocalHub.TokenFileName), "ahub_owner\n");
+            new LocalHub(1, $"http://{hub.Address}", "", "0").Write(directory);
+            FileStream Run() => new(Path.Combine(directory, LocalHub.LockFileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            await using var world = new CliRun();
+            var environment = new CliEnvironment
+            {
+                Input = Stream.Null,
+                Output = Stream.Null,
+                ErrorBytes = Stream.Null,
+                Variable = _ => null,
+                Terminal = world,
+                Signals = world,
+            };
+            var running = Run();
+            await using var connection = new HubConnection(ConnectionSettings.Resolve(null, null, directory, _ => null), environment);
+            Task<GetHubResponse> AskAsync() => connection.CallAsync((c, o) => c.GetHubAsync(new GetHubRequest(), o), Repeat.Safe, CancellationToken.None);
+            await AskAsync();
+            hub.Script.Credential.ShouldBe("Bearer ahub_owner");
+            running.Dispose();
+            (await Should.ThrowAsync<CliException>(AskAsync)).Message.ShouldContain("no hub answers");
+            hub.Script.Asked<GetHubRequest>().Count.ShouldBe(1);
+            using var again = Run();
+            await AskAsync();
+            hub.Script.Asked<GetHubRequest>().Count.ShouldBe(2);
         }
         finally
         {

@@ -219,6 +219,17 @@ public sealed class AuthInterceptorSpecs : IAsyncLifetime
         _app.Services.GetRequiredService<FakeHub>().Release.SetResult();
     }
 
+    [Fact]
+    public async Task What_a_handler_did_not_foresee_is_a_status_with_a_reason_all_the_same()
+    {
+        var hub = new HubService.HubServiceClient(_channel);
+        var fault = await Failure(() => hub.ListTokensAsync(new ListTokensRequest(), Bearer(_admin)).ResponseAsync);
+        (fault.StatusCode, HubErrors.ReasonOf(fault)).ShouldBe((StatusCode.Internal, ErrorReasons.Internal));
+        fault.Status.Detail.ShouldNotContain(FakeHub.Secret);
+        var silence = await Failure(() => hub.ListNodesAsync(new ListNodesRequest(), Bearer(_admin)).ResponseAsync);
+        (silence.StatusCode, HubErrors.ReasonOf(silence)).ShouldBe((StatusCode.Unavailable, ErrorReasons.StoreUnavailable));
+    }
+
     private void Publish() => _app.Services.GetRequiredService<TokenDirectory>().Publish(
         [Stored("node-1", TokenType.Node, _node), Stored("client-1", TokenType.Client, _client)]);
 
@@ -234,6 +245,7 @@ public sealed class AuthInterceptorSpecs : IAsyncLifetime
 
     private sealed class FakeHub : HubService.HubServiceBase
     {
+        public const string Secret = "what nobody should see";
         private int _calls;
 
         public int Calls => _calls;
@@ -246,6 +258,10 @@ public sealed class AuthInterceptorSpecs : IAsyncLifetime
             var principal = context.GetPrincipal();
             return Task.FromResult(new GetHubResponse { Member = $"{principal.Kind} {principal.TokenId}" });
         }
+
+        public override Task<ListTokensResponse> ListTokens(ListTokensRequest request, ServerCallContext context) => throw new InvalidOperationException(Secret);
+
+        public override Task<ListNodesResponse> ListNodes(ListNodesRequest request, ServerCallContext context) => throw new Akka.Actor.AskTimeoutException(Secret);
 
         public override async Task WatchNodes(WatchNodesRequest request, IServerStreamWriter<WatchNodesResponse> responseStream, ServerCallContext context)
         {

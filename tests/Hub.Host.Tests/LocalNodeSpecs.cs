@@ -66,6 +66,40 @@ public sealed class LocalNodeSpecs : IAsyncLifetime
     }
 
     [Fact]
+    public async Task One_that_is_just_being_launched_is_waited_for_and_ended()
+    {
+        var launch = _agent.HoldLaunch();
+        _readiness.Clear("test");
+        await UntilAsync(() => _agent.Attempts.Count == 1);
+        var leaving = _node.LeaveAsync(end: true, CancellationToken.None);
+        leaving.IsCompleted.ShouldBeFalse();
+        launch.SetResult();
+        await leaving.WaitAsync(Patience);
+        (_agent.Running, _agent.Ended).ShouldBe((false, true));
+    }
+
+    [Fact]
+    public async Task A_launch_that_takes_too_long_holds_no_stop_up()
+    {
+        _agent.HoldLaunch();
+        _readiness.Clear("test");
+        await UntilAsync(() => _agent.Attempts.Count == 1);
+        var leaving = _node.LeaveAsync(end: true, CancellationToken.None);
+        await UntilAsync(() => leaving.IsCompleted);
+        await leaving;
+        await _node.ExecuteTask!.WaitAsync(Patience);
+    }
+
+    [Fact]
+    public async Task A_launch_is_not_waited_for_when_the_local_node_goes_on()
+    {
+        _agent.HoldLaunch();
+        _readiness.Clear("test");
+        await UntilAsync(() => _agent.Attempts.Count == 1);
+        await _node.LeaveAsync(end: false, CancellationToken.None).WaitAsync(Patience);
+    }
+
+    [Fact]
     public async Task It_may_be_off()
     {
         await DisposeAsync();
@@ -98,6 +132,7 @@ public sealed class LocalNodeSpecs : IAsyncLifetime
     private sealed class FakeAgent : ILocalAgent
     {
         private int _looks;
+        private Task _launched = Task.CompletedTask;
 
         public volatile bool Running;
         public volatile bool Ended;
@@ -114,14 +149,22 @@ public sealed class LocalNodeSpecs : IAsyncLifetime
             return Running ? 7 : null;
         }
 
-        public Task StartAsync(CancellationToken cancellationToken)
+        /// <summary>From now on a launch takes until the test says that it is done.</summary>
+        public TaskCompletionSource HoldLaunch()
+        {
+            var launch = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _launched = launch.Task;
+            return launch;
+        }
+
+        public async Task StartAsync(CancellationToken cancellationToken)
         {
             Attempts.Enqueue(Time.GetUtcNow());
             if (Problem is not null)
                 throw Problem;
+            await _launched.WaitAsync(cancellationToken);
             Running = true;
             Starts++;
-            return Task.CompletedTask;
         }
 
         public Task<bool> EndAsync(TimeSpan within, CancellationToken cancellationToken)

@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.Actor.Setup;
 using Akka.Configuration;
 using Akka.Remote.Transport.DotNetty;
+using Hub.Actors.Store;
 using Hub.Host.Hosting;
 using static Hub.Host.Tests.TestSupport;
 
@@ -26,6 +27,14 @@ public sealed class MemberCertificateSpecs : IDisposable
         using var second = MemberCertificate.LoadOrCreate(_one.Path, TimeProvider.System);
         second.Thumbprint.ShouldBe(first.Thumbprint);
         File.GetUnixFileMode(_one[MemberCertificate.FileName]).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite);
+    }
+
+    [Fact]
+    public void One_that_others_can_read_is_refused()
+    {
+        MemberCertificate.LoadOrCreate(_one.Path, TimeProvider.System).Dispose();
+        File.SetUnixFileMode(_one[MemberCertificate.FileName], UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead);
+        Should.Throw<StoreRefusedException>(() => MemberCertificate.LoadOrCreate(_one.Path, TimeProvider.System)).Message.ShouldContain("chmod 600");
     }
 
     [Fact]

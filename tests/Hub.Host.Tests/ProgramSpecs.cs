@@ -1,7 +1,11 @@
 using System.Net;
 using System.Net.Sockets;
 using Akka.Actor;
+using AkkaHub.V1;
+using Google.Protobuf.WellKnownTypes;
 using Grpc.AspNetCore.Server;
+using Grpc.Core;
+using Grpc.Net.Client;
 using Hub.Actors;
 using Hub.Actors.Settings;
 using Hub.Actors.Store;
@@ -58,7 +62,7 @@ public sealed class ProgramSpecs : IDisposable
     [Fact]
     public async Task A_second_hub_is_refused_and_told_who_is_there()
     {
-        using var held = DataDirectory.Acquire(_data.Path);
+        using var held = await DataDirectory.AcquireAsync(_data.Path, TimeProvider.System);
         new LocalHub(4711, "", "", "").Write(_data.Path);
         var before = _data.Hashes();
         var (code, _, error) = await RunAsync(Isolated(_data.Path));
@@ -126,8 +130,74 @@ public sealed class ProgramSpecs : IDisposable
         var (code, _, error) = await run.WaitAsync(Patience);
         code.ShouldBe(ExitCodes.Ok, error);
         LocalHub.TryRead(_data.Path).ShouldBeNull();
-        using var again = DataDirectory.Acquire(_data.Path);
+        using var again = await DataDirectory.AcquireAsync(_data.Path, TimeProvider.System);
         StorePreflight.Run(_data.Path, 64, long.MaxValue).ShouldSatisfyAllConditions(r => r.Created.ShouldBeFalse(), r => r.Checked.ShouldBeTrue());
+    }
+
+    /// <summary>Any loopback address that may be set can be reached by its own name, also by members.</summary>
+    [SkippableTheory]
+    [InlineData("127.0.0.2")]
+    [InlineData("::1")]
+    public async Task It_can_be_reached_on_any_loopback_address(string bind)
+    {
+        Skip.IfNot(CanListen(bind), "this machine has no such address");
+        var built = new TaskCompletionSource<WebApplication>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var run = RunAsync(Isolated(_data.Path, "--bind", bind, "--set", "log.level=warning"), start =>
+        {
+            var app = HubApplication.Build(start);
+            built.SetResult(app);
+            return app;
+        });
+        var app = await AwaitAsync(built.Task, run);
+        await AwaitAsync(ReadyAsync(app.Services.GetRequiredService<Readiness>()), run);
+        var hub = LocalHub.TryRead(_data.Path)!;
+        using var http = new HttpClient();
+        (await http.GetStringAsync($"{hub.Http}/readyz")).ShouldBe("ok\n");
+        using var channel = GrpcChannel.ForAddress(hub.Grpc);
+        var client = new HubService.HubServiceClient(channel);
+        var bearer = new Metadata { { "authorization", $"Bearer {LocalHub.TryReadToken(_data.Path)}" } };
+        (await client.GetHubAsync(new GetHubRequest(), bearer)).Member.ShouldContain(bind);
+        using var watch = client.WatchEvents(new WatchEventsRequest { Since = new Timestamp { Nanos = -1 } }, bearer);
+        (await Should.ThrowAsync<RpcException>(() => watch.ResponseStream.MoveNext(default))).StatusCode.ShouldBe(StatusCode.InvalidArgument);
+        app.Services.GetRequiredService<HubLifetime>().RequestStop(localNode: false);
+        var (code, _, error) = await run.WaitAsync(Patience);
+        code.ShouldBe(ExitCodes.Ok, error);
+    }
+
+    [Fact]
+    public async Task What_nobody_foresaw_is_a_sentence_and_exit_code_1()
+    {
+        var (code, output, error) = await RunAsync(Isolated(_data.Path), _ => throw new InvalidOperationException("first\nsecond"));
+        (code, output, error).ShouldBe((ExitCodes.Failure, "", "the hub failed: first second\n"));
+    }
+
+    [Theory]
+    [InlineData("akka.actor.provider = \"no such provider\"", false)]
+    [InlineData("", true)]
+    public async Task A_start_that_fails_is_a_sentence_and_exit_code_1(string akka, bool full)
+    {
+        using var elsewhere = new TemporaryDirectory();
+        await File.WriteAllTextAsync(elsewhere["hub.conf"], akka);
+        // Stands for a full disk: hub.json cannot be written.
+        if (full)
+            Directory.CreateDirectory(_data[LocalHub.FileName + ".new"]);
+        var (code, _, error) = await RunAsync(Isolated(_data.Path, "--config", elsewhere["hub.conf"]), HubApplication.Build);
+        code.ShouldBe(ExitCodes.Failure);
+        error.Split('\n', StringSplitOptions.RemoveEmptyEntries).ShouldHaveSingleItem().ShouldStartWith("the hub failed: ");
+    }
+
+    private static bool CanListen(string address)
+    {
+        try
+        {
+            using var listener = new TcpListener(IPAddress.Parse(address), 0);
+            listener.Start();
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     private static void ShouldHaveSeenItsSettings(IServiceProvider services)

@@ -76,7 +76,7 @@ public sealed class SettingsSpecs
         using var directory = new TemporaryDirectory();
         File.WriteAllText(directory["hub.conf"], "akkahub.history.max-chunk = 5\nakkahub.flow.max-window = 1 KiB\nhub.x = 1");
         var errors = Bind(
-            ["--config", directory["hub.conf"], "--grpc-port", "70000", "--grpcport", "1", "--set", "history.max-chunks"],
+            ["--config", directory["hub.conf"], "--grpc-port", "70000", "--grpcport", "1", "--set", "history.max-chunks", "--set", "liveness.start-grace=59s"],
             ("AKKAHUB_HISTORY_MAX_CHUNKS", "0"), ("AKKAHUB_HISTORY_MAXBYTES", "1"), ("AKKAHUB_BIND", "0.0.0.0"),
             ("AKKAHUB_LIVENESS_FORGET_AFTER", "soon"), ("AKKAHUB_LIVENESS_STALE_AFTER_MISSED", "9")).Errors;
 
@@ -92,6 +92,7 @@ public sealed class SettingsSpecs
             "akkahub.flow.max-window = '1 KiB'",
             "akkahub.bind = '0.0.0.0' (environment AKKAHUB_BIND): must be a loopback address",
             "akkahub.liveness.forget-after = 'soon'",
+            "akkahub.liveness.start-grace = '59s' (command line --set): must be duration (ms, s, m, h, d), 60 s to 24 h",
             "akkahub.liveness.timeout-after-missed = '6' (default): must be more than akkahub.liveness.stale-after-missed",
         ];
         foreach (var part in expected)

@@ -1,5 +1,7 @@
 using Hub.Actors.Store;
+using Hub.Protocol;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Hub.Host.Tests;
 
@@ -114,36 +116,80 @@ public sealed class StorePreflightSpecs : IDisposable
     }
 
     [Fact]
-    public void The_data_directory_is_made_for_its_owner_alone_and_held_once()
+    public async Task The_data_directory_is_made_for_its_owner_alone_and_held_once()
     {
         var path = _data["deep/er"];
-        using (DataDirectory.Acquire(path))
+        using (await AcquireAsync(path))
         {
             File.GetUnixFileMode(path).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-            Should.Throw<StoreRefusedException>(() => DataDirectory.Acquire(path)).InUse.ShouldBeTrue();
+            (await RefusedAsync(path)).InUse.ShouldBeTrue();
         }
 
-        DataDirectory.Acquire(path).Dispose();
+        (await AcquireAsync(path)).Dispose();
     }
 
     [Fact]
-    public void A_data_directory_that_cannot_be_made_or_written_is_refused()
+    public async Task Who_only_asks_whether_a_hub_runs_keeps_none_from_starting()
+    {
+        (await AcquireAsync(_data.Path)).Dispose();
+        var time = new FakeTimeProvider();
+        Task<DataDirectory> acquiring;
+        using (new FileStream(_data[LocalHub.LockFileName], FileMode.Open, FileAccess.Read, FileShare.ReadWrite))
+        {
+            acquiring = DataDirectory.AcquireAsync(_data.Path, time);
+            acquiring.IsCompleted.ShouldBeFalse();
+        }
+
+        time.Advance(TimeSpan.FromSeconds(1));
+        (await acquiring.WaitAsync(TestSupport.Patience)).Dispose();
+    }
+
+    [Fact]
+    public async Task What_a_crashed_hub_left_is_not_believed()
+    {
+        using (await AcquireAsync(_data.Path))
+        {
+            new LocalHub(4711, "http://127.0.0.1:5100", "", "").Write(_data.Path);
+            LocalHub.TryRead(_data.Path)!.Pid.ShouldBe(4711);
+        }
+
+        LocalHub.TryRead(_data.Path).ShouldBeNull("nobody holds the lock: it crashed, and who listens there now may be anybody");
+        using var next = await AcquireAsync(_data.Path);
+        LocalHub.TryRead(_data.Path).ShouldBeNull("the next hub holds the lock and does not listen yet");
+    }
+
+    [Fact]
+    public async Task A_data_directory_that_cannot_be_made_or_written_is_refused()
     {
         File.WriteAllText(_data["file"], "");
-        Should.Throw<StoreRefusedException>(() => DataDirectory.Acquire(_data["file/x"])).Message.ShouldContain("AKKAHUB_DATA_DIR");
-        Should.Throw<StoreRefusedException>(() => DataDirectory.Acquire("/proc/akkahub")).InUse.ShouldBeFalse();
+        (await RefusedAsync(_data["file/x"])).Message.ShouldContain("AKKAHUB_DATA_DIR");
+        (await RefusedAsync("/proc/akkahub")).InUse.ShouldBeFalse();
     }
 
     [SkippableFact]
-    public void Somebody_elses_data_directory_is_refused()
+    public async Task Somebody_elses_data_directory_is_refused()
     {
         Skip.IfNot(Environment.UserName == "root", "only root can give a directory away");
         var path = _data["theirs"];
         Directory.CreateDirectory(path);
         using (var chown = System.Diagnostics.Process.Start("chown", ["65534", path]))
-            chown.WaitForExit();
-        Should.Throw<StoreRefusedException>(() => DataDirectory.Acquire(path)).Message.ShouldContain("belongs to user 65534");
+            await chown.WaitForExitAsync();
+        (await RefusedAsync(path)).Message.ShouldContain("belongs to user 65534");
     }
+
+    [Theory]
+    [InlineData(UnixFileMode.GroupExecute)]
+    [InlineData(UnixFileMode.OtherRead | UnixFileMode.OtherExecute)]
+    public async Task A_data_directory_that_is_open_to_others_is_refused(UnixFileMode others)
+    {
+        File.SetUnixFileMode(_data.Path, File.GetUnixFileMode(_data.Path) | others);
+        (await RefusedAsync(_data.Path)).Message.ShouldContain("chmod 700");
+        Directory.EnumerateFiles(_data.Path).ShouldBeEmpty();
+    }
+
+    private static Task<DataDirectory> AcquireAsync(string path) => DataDirectory.AcquireAsync(path, TimeProvider.System);
+
+    private static Task<StoreRefusedException> RefusedAsync(string path) => Should.ThrowAsync<StoreRefusedException>(() => AcquireAsync(path));
 
     // Refused, and nothing of the data changed.
     private string Refused(int partitions = 64, long checkMaxBytes = Everything)

@@ -92,7 +92,7 @@ public sealed record FlowSettings
     public int MaxEventBytes { get; init; } = 64 * 1024;
     /// <summary>Most bytes of output in one write of a node.</summary>
     public int MaxWriteBytes { get; init; } = 512 * 1024;
-    /// <summary>Messages without credit (heartbeats, results, control) that may be under way on a stream.</summary>
+    /// <summary>Most messages that need no credit (heartbeats, what opened, changed or ended; not answers) that a node may send in a second.</summary>
     public int MaxControlMessages { get; init; } = 1024;
 }
 
@@ -109,7 +109,7 @@ public sealed record LivenessSettings
     public int TimeoutAfterMissed { get; init; } = 6;
     /// <summary>How long a node without a stream is stale before it is offline.</summary>
     public TimeSpan OfflineAfter { get; init; } = TimeSpan.FromSeconds(60);
-    /// <summary>After a start: how long nodes that were there before are expected back before they are offline. At least twice the agents' longest back-off (30 s).</summary>
+    /// <summary>After a start: how long nodes that were there before are expected back before they are offline. Never less than twice the agents' longest back-off (30 s).</summary>
     public TimeSpan StartGrace { get; init; } = TimeSpan.FromSeconds(90);
     /// <summary>Offline nodes are forgotten after this time; null for never.</summary>
     public TimeSpan? ForgetAfter { get; init; }

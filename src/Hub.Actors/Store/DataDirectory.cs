@@ -4,15 +4,17 @@ using Hub.Protocol;
 namespace Hub.Actors.Store;
 
 /// <summary>
-/// The hub's data directory, held exclusively from <see cref="Acquire"/> until it is disposed or the process is gone: the lock is
-/// the kernel's, so a crash releases it.
+/// The hub's data directory, held exclusively from <see cref="AcquireAsync"/> until it is disposed or the process is gone: the lock
+/// is the kernel's, so a crash releases it.
 /// </summary>
 public sealed class DataDirectory : IDisposable
 {
-    /// <summary>Name of the lock file.</summary>
-    public const string LockFileName = "hub.lock";
-
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+    private const UnixFileMode Others =
+        UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
+        | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
+    private const int LockAttempts = 10;
+    private static readonly TimeSpan LockRetry = TimeSpan.FromMilliseconds(100);
     private readonly FileStream _lock;
 
     private DataDirectory(string path, FileStream held)
@@ -24,16 +26,35 @@ public sealed class DataDirectory : IDisposable
     /// <summary>Its absolute path.</summary>
     public string Path { get; }
 
-    /// <summary>Makes the directory (mode 0700) if it is not there, checks that it is this user's, and takes its lock.</summary>
+    /// <summary>
+    /// Makes the directory (mode 0700) if it is not there, checks that it is this user's alone, takes its lock, and removes the
+    /// <c>hub.json</c> that a hub left which crashed: with the lock held again it would be believed.
+    /// </summary>
     /// <exception cref="StoreRefusedException">It cannot be used, or another hub holds it.</exception>
-    public static DataDirectory Acquire(string path)
+    public static async Task<DataDirectory> AcquireAsync(string path, TimeProvider time, CancellationToken cancellationToken = default)
     {
         try
         {
             if (!Directory.Exists(path))
                 Create(path);
             RefuseForeignOwner(path);
-            return new DataDirectory(path, OpenLock(path));
+            if (OthersMay(path))
+            {
+                throw new StoreRefusedException(
+                    $"data directory {path} is open to others. 'chmod 700' it, or give another one with --data-dir or AKKAHUB_DATA_DIR.");
+            }
+
+            var held = new DataDirectory(path, await OpenLockAsync(path, time, cancellationToken).ConfigureAwait(false));
+            try
+            {
+                File.Delete(System.IO.Path.Combine(path, LocalHub.FileName));
+                return held;
+            }
+            catch
+            {
+                held.Dispose();
+                throw;
+            }
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -51,8 +72,21 @@ public sealed class DataDirectory : IDisposable
         return new FileStream(path, options);
     }
 
+    /// <summary>Refuses a secret that others can read or write.</summary>
+    /// <exception cref="StoreRefusedException">They can.</exception>
+    public static void RefuseSharedSecret(string path)
+    {
+        if (OthersMay(path))
+        {
+            throw new StoreRefusedException(
+                $"{path} can be read by others, so it may be known to them. Remove it to have a new one made, or 'chmod 600' it if you know better.");
+        }
+    }
+
     /// <summary>Gives the lock up.</summary>
     public void Dispose() => _lock.Dispose();
+
+    private static bool OthersMay(string path) => !OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & Others) != 0;
 
     private static void Create(string path)
     {
@@ -62,18 +96,28 @@ public sealed class DataDirectory : IDisposable
             Directory.CreateDirectory(path, OwnerOnly | UnixFileMode.UserExecute);
     }
 
-    private static FileStream OpenLock(string path)
+    private static async Task<FileStream> OpenLockAsync(string path, TimeProvider time, CancellationToken cancellationToken)
     {
-        try
+        var file = System.IO.Path.Combine(path, LocalHub.LockFileName);
+        // Somebody who only asks whether a hub runs holds the lock for a moment.
+        for (var attempt = 1; ; attempt++)
         {
-            return OpenOwnerOnly(System.IO.Path.Combine(path, LockFileName), FileMode.OpenOrCreate);
-        }
-        catch (IOException e) when (e.GetType() == typeof(IOException) && File.Exists(System.IO.Path.Combine(path, LockFileName)))
-        {
-            var holder = LocalHub.TryRead(path) is { } hub ? $" (pid {hub.Pid})" : "";
-            throw new StoreRefusedException(
-                $"another hub{holder} runs on data directory {path}. Stop it with 'hub stop', or give another one with --data-dir or AKKAHUB_DATA_DIR.",
-                inUse: true, e);
+            try
+            {
+                return OpenOwnerOnly(file, FileMode.OpenOrCreate);
+            }
+            catch (IOException e) when (e.GetType() == typeof(IOException) && File.Exists(file))
+            {
+                if (attempt == LockAttempts)
+                {
+                    var holder = LocalHub.TryRead(path) is { } hub ? $" (pid {hub.Pid})" : "";
+                    throw new StoreRefusedException(
+                        $"another hub{holder} runs on data directory {path}. Stop it with 'hub stop', or give another one with --data-dir or AKKAHUB_DATA_DIR.",
+                        inUse: true, e);
+                }
+            }
+
+            await Task.Delay(LockRetry, time, cancellationToken).ConfigureAwait(false);
         }
     }
 

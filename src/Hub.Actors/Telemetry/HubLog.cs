@@ -2,57 +2,57 @@ using Microsoft.Extensions.Logging;
 
 namespace Hub.Actors.Telemetry;
 
-/// <summary>What the actors log. Transitions once each; never terminal content, never a secret, no line per message or heartbeat.</summary>
+/// <summary>What the actors log, with event ids 2000 to 2999. Transitions once each; never terminal content, never a secret, no line per message or heartbeat.</summary>
 internal static partial class HubLog
 {
-    [LoggerMessage(1001, LogLevel.Information, "Node {Node}: session {Epoch} began with {Streams} stream(s)")]
+    [LoggerMessage(2001, LogLevel.Information, "Node {Node}: session {Epoch} began with {Streams} stream(s)")]
     public static partial void SessionOpened(ILogger log, string node, long epoch, int streams);
 
-    [LoggerMessage(1002, LogLevel.Information, "Node {Node}: session {Epoch} ended, {Cause}: {Reason}")]
+    [LoggerMessage(2002, LogLevel.Information, "Node {Node}: session {Epoch} ended, {Cause}: {Reason}")]
     public static partial void SessionClosed(ILogger log, string node, long epoch, string cause, string reason);
 
-    [LoggerMessage(1003, LogLevel.Warning, "Node {Node}: a write failed at sequence number {SequenceNr}; the node's actor restarts")]
+    [LoggerMessage(2003, LogLevel.Warning, "Node {Node}: a write failed at sequence number {SequenceNr}; the node's actor restarts")]
     public static partial void PersistFailed(ILogger log, string node, long sequenceNr, Exception cause);
 
-    [LoggerMessage(1004, LogLevel.Error, "Node {Node}: recovery failed; it is tried again")]
+    [LoggerMessage(2004, LogLevel.Error, "Node {Node}: recovery failed; it is tried again")]
     public static partial void RecoveryFailed(ILogger log, string node, Exception cause);
 
-    [LoggerMessage(1005, LogLevel.Warning, "Node {Node}: a snapshot could not be saved; the journal grows until the next one")]
+    [LoggerMessage(2005, LogLevel.Warning, "Node {Node}: a snapshot could not be saved; the journal grows until the next one")]
     public static partial void SnapshotFailed(ILogger log, string node, Exception cause);
 
-    [LoggerMessage(1006, LogLevel.Warning, "Node {Node}: old journal rows or snapshots could not be deleted; the next snapshot tries again")]
+    [LoggerMessage(2006, LogLevel.Warning, "Node {Node}: old journal rows or snapshots could not be deleted; the next snapshot tries again")]
     public static partial void DeleteFailed(ILogger log, string node, Exception cause);
 
-    [LoggerMessage(1007, LogLevel.Warning, "Node {Node}: a terminal was refused, the node has {Limit} already")]
+    [LoggerMessage(2007, LogLevel.Warning, "Node {Node}: a terminal was refused, the node has {Limit} already")]
     public static partial void TerminalRefused(ILogger log, string node, int limit);
 
-    [LoggerMessage(1008, LogLevel.Warning, "Node {Node}: bytes {From} to {To} of '{Stream}' are lost, the node's buffer overflowed")]
+    [LoggerMessage(2008, LogLevel.Warning, "Node {Node}: bytes {From} to {To} of '{Stream}' are lost, the node's buffer overflowed")]
     public static partial void GapRecorded(ILogger log, string node, string stream, long from, long to);
 
-    [LoggerMessage(1101, LogLevel.Information, "Node {Node} is {State}: {Reason}")]
+    [LoggerMessage(2101, LogLevel.Information, "Node {Node} is {State}: {Reason}")]
     public static partial void NodeState(ILogger log, string node, string state, string reason);
 
-    [LoggerMessage(1102, LogLevel.Warning, "Partition {Partition}: the actor of node {Node} stopped, made again in {Delay}")]
+    [LoggerMessage(2102, LogLevel.Warning, "Partition {Partition}: the actor of node {Node} stopped, made again in {Delay}")]
     public static partial void NodeActorStopped(ILogger log, int partition, string node, TimeSpan delay);
 
-    [LoggerMessage(1103, LogLevel.Information, "Partition {Partition} is ready with {Nodes} node(s)")]
+    [LoggerMessage(2103, LogLevel.Information, "Partition {Partition} is ready with {Nodes} node(s)")]
     public static partial void PartitionReady(ILogger log, int partition, int nodes);
 
-    [LoggerMessage(1104, LogLevel.Error, "Partition {Partition}: its list of nodes could not be written or read; it is tried again once the store answers")]
+    [LoggerMessage(2104, LogLevel.Error, "Partition {Partition}: its list of nodes could not be written or read; it is tried again once the store answers")]
     public static partial void MembershipFailed(ILogger log, int partition);
 
-    [LoggerMessage(1105, LogLevel.Information, "All {Partitions} partitions answer")]
+    [LoggerMessage(2105, LogLevel.Information, "All {Partitions} partitions answer")]
     public static partial void AllPartitionsReady(ILogger log, int partitions);
 
-    [LoggerMessage(1201, LogLevel.Warning, "The store does not answer; nodes are held back until it does")]
+    [LoggerMessage(2201, LogLevel.Warning, "The store does not answer; nodes are held back until it does")]
     public static partial void StoreDown(ILogger log, Exception? cause);
 
-    [LoggerMessage(1202, LogLevel.Information, "The store answers again")]
+    [LoggerMessage(2202, LogLevel.Information, "The store answers again")]
     public static partial void StoreUp(ILogger log);
 
-    [LoggerMessage(1301, LogLevel.Information, "In the last {Interval}: {Heartbeats} heartbeats of {Streams} node stream(s)")]
+    [LoggerMessage(2301, LogLevel.Information, "In the last {Interval}: {Heartbeats} heartbeats of {Streams} node stream(s)")]
     public static partial void HeartbeatSummary(ILogger log, TimeSpan interval, long heartbeats, int streams);
 
-    [LoggerMessage(1302, LogLevel.Warning, "Node {Node} broke the protocol: {Reason}")]
+    [LoggerMessage(2302, LogLevel.Warning, "Node {Node} broke the protocol: {Reason}")]
     public static partial void ProtocolError(ILogger log, string node, string reason);
 }

@@ -44,5 +44,8 @@ internal sealed record ConnectionSettings(IReadOnlyList<HubEndpoint> Endpoints, 
     /// <summary>The credential for one member; null where it must not be sent.</summary>
     public string? TokenFor(HubEndpoint endpoint) => !TokenIsOwners || endpoint.IsLoopback ? Token : null;
 
+    /// <summary>Whether the hub that the addresses were found by still runs there: who listens there after it may be somebody else.</summary>
+    public bool IsStillThere => Local is null || LocalHub.TryRead(DataDirectory)?.Grpc == Local.Grpc;
+
     private static string? Given(string? value) => string.IsNullOrWhiteSpace(value) ? null : value;
 }

@@ -52,6 +52,10 @@ internal static class Faults
     /// <summary>A stream ended in order before what it was for had ended; to be taken up again.</summary>
     public static RpcException EndedEarly() => new(new Status(StatusCode.Unavailable, "the hub ended the stream"));
 
+    /// <summary>The hub of this machine does not run now: nobody was asked, and it may come back.</summary>
+    public static RpcException NotThere() =>
+        new(new Status(StatusCode.Unavailable, "the hub does not run", new SocketException((int)SocketError.ConnectionRefused)));
+
     /// <summary>No member could be reached: says which were tried; null for another failure.</summary>
     public static CliException? Unreachable(RpcException e, HubConnection connection)
     {
@@ -60,7 +64,7 @@ internal static class Faults
         var where = string.Join(", ", connection.Settings.Endpoints);
         var next = connection.Settings switch
         {
-            { Local: not null } s => $"{Path.Combine(s.DataDirectory, LocalHub.FileName)} names it, so it has ended or is starting; start it with 'dotnet run --project src/Hub.Host'",
+            { Local: not null } s => $"{Path.Combine(s.DataDirectory, LocalHub.FileName)} named it, so it has ended or is starting; start it with 'dotnet run --project src/Hub.Host'",
             _ => "start one with 'dotnet run --project src/Hub.Host', or say where it is with --hub or AKKAHUB_ADDR",
         };
         return new CliException($"no hub answers at {where}\n{next}", ExitCodes.Failure, e);

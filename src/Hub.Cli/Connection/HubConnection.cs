@@ -44,7 +44,7 @@ internal sealed class HubConnection : IAsyncDisposable
             }
         }
 
-        _members = [.. settings.Endpoints.Select(e => new Member(e, settings.TokenFor(e)))];
+        _members = [.. settings.Endpoints.Select(e => new Member(e, settings.TokenFor(e), settings))];
     }
 
     /// <summary>Where it leads.</summary>
@@ -109,7 +109,7 @@ internal sealed class HubConnection : IAsyncDisposable
 
     private sealed class Member
     {
-        public Member(HubEndpoint endpoint, string? token)
+        public Member(HubEndpoint endpoint, string? token, ConnectionSettings settings)
         {
             Endpoint = endpoint;
             Channel = GrpcChannel.ForAddress(endpoint.Address, new GrpcChannelOptions
@@ -133,6 +133,9 @@ internal sealed class HubConnection : IAsyncDisposable
                 ? Channel.CreateCallInvoker()
                 : Channel.Intercept(metadata =>
                 {
+                    // Asked at each call: the hub may have crashed since the last one.
+                    if (!settings.IsStillThere)
+                        throw Faults.NotThere();
                     metadata.Add("authorization", "Bearer " + token);
                     return metadata;
                 });

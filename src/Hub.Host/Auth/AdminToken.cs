@@ -13,8 +13,6 @@ public static class AdminToken
     public const string Prefix = "ahub_";
 
     private const int SecretBytes = 32;
-    private const UnixFileMode Others =
-        UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.OtherRead | UnixFileMode.OtherWrite;
 
     /// <summary>A new secret: the prefix and 256 random bits, 48 characters in all.</summary>
     public static string NewSecret() => Prefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(SecretBytes));
@@ -28,12 +26,7 @@ public static class AdminToken
         {
             if (!File.Exists(path))
                 Create(path);
-            if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & Others) != 0)
-            {
-                throw new StoreRefusedException(
-                    $"{path} can be read by others, so it may be known to them. Remove it to have a new one made, or 'chmod 600' it if you know better.");
-            }
-
+            DataDirectory.RefuseSharedSecret(path);
             var token = File.ReadAllText(path).Trim();
             return token.StartsWith(Prefix, StringComparison.Ordinal) && token.Length == Prefix.Length + Base64Url.GetEncodedLength(SecretBytes)
                 ? token

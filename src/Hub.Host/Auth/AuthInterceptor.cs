@@ -1,3 +1,4 @@
+using Akka.Actor;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Hub.Host.Services;
@@ -6,7 +7,8 @@ namespace Hub.Host.Auth;
 
 /// <summary>
 /// Lets a call through only if its token allows it, tells the handler who calls (<see cref="PrincipalContext.GetPrincipal"/>), and ends
-/// calls whose token is revoked or over. A node's stream has two seconds to say so to the node first; others end at once.
+/// calls whose token is revoked or over. A node's stream has two seconds to say so to the node first; others end at once. What a
+/// handler did not turn into a status is turned into one here, and logged.
 /// </summary>
 public sealed class AuthInterceptor(Credentials credentials, LiveCalls calls, ILogger<AuthInterceptor> log) : Interceptor
 {
@@ -53,6 +55,15 @@ public sealed class AuthInterceptor(Credentials credentials, LiveCalls calls, IL
         catch (Exception) when (call.Ending is not null)
         {
             throw call.Ending;
+        }
+        catch (AskTimeoutException)
+        {
+            throw HubErrors.StoreUnavailable("a part of the hub did not answer in time; try again", RetryHint);
+        }
+        catch (Exception e) when (e is not RpcException && !context.CancellationToken.IsCancellationRequested)
+        {
+            log.CallFailed(context.Method, e);
+            throw HubErrors.Internal();
         }
         finally
         {

@@ -9,7 +9,6 @@ namespace Hub.Host.Hosting;
 /// </summary>
 public sealed class HubLifetime(IHostApplicationLifetime host, Readiness readiness, ILogger<HubLifetime> log) : IHostLifetime, IDisposable
 {
-    private const int InterruptedExitCode = 130;
     private readonly List<PosixSignalRegistration> _signals = [];
     private readonly CancellationTokenSource _draining = new();
     private int _requested;
@@ -66,7 +65,7 @@ public sealed class HubLifetime(IHostApplicationLifetime host, Readiness readine
     {
         context.Cancel = true;
         if (context.Signal == PosixSignal.SIGINT && StopRequested)
-            Environment.Exit(InterruptedExitCode);
+            Environment.Exit(ExitCodes.Interrupted);
         RequestStop(localNode: context.Signal == PosixSignal.SIGINT, context.Signal.ToString());
     }
 }

@@ -79,7 +79,8 @@ public sealed class HubListeners
 internal static class ListenerHosting
 {
     // A page of another site must not talk to the hub under a name of its own that points here.
-    private static readonly string[] LoopbackNames = ["localhost", "127.0.0.1", "[::1]"];
+    private static string[] AllowedHosts(IPAddress bind) =>
+        [.. new[] { "localhost", "127.0.0.1", "[::1]", bind.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{bind}]" : bind.ToString() }.Distinct()];
 
     /// <summary>Adds listeners, gRPC with its interceptor, and the filter of host names.</summary>
     public static WebApplicationBuilder AddHubListeners(this WebApplicationBuilder builder, HostSettings settings)
@@ -87,7 +88,7 @@ internal static class ListenerHosting
         var listeners = new HubListeners();
         builder.Services.AddSingleton(listeners);
         builder.WebHost.ConfigureKestrel(kestrel => listeners.Configure(kestrel, settings));
-        builder.Services.AddHostFiltering(options => options.AllowedHosts = LoopbackNames);
+        builder.Services.AddHostFiltering(options => options.AllowedHosts = AllowedHosts(IPAddress.Parse(settings.Bind)));
         builder.Services.AddGrpc(options =>
         {
             options.MaxReceiveMessageSize = settings.MaxMessageBytes;

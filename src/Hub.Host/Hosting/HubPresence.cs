@@ -35,20 +35,30 @@ internal sealed class HubPresence(
 
     public async Task StoppingAsync(CancellationToken cancellationToken)
     {
-        await localNode.LeaveAsync(lifetime.EndLocalNode, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            await localNode.LeaveAsync(lifetime.EndLocalNode, cancellationToken).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            // Whatever became of it, the streams are still to be told.
+            log.LocalNodeNotEnded(e);
+        }
+
         await _watching.CancelAsync().ConfigureAwait(false);
         await _watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lifetime.BeginDrain();
         var ended = await calls.DrainAsync(settings.Host.DrainTimeout, () => HubErrors.NotReady("the hub is stopping", RetryHint), time).ConfigureAwait(false);
         if (ended > 0)
             log.StreamsEnded(ended);
+        // Before the listeners are gone: from then on somebody else may listen there.
+        File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
     }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     public Task StoppedAsync(CancellationToken cancellationToken)
     {
-        File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
         log.Stopped();
         return Task.CompletedTask;
     }

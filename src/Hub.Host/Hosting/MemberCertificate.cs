@@ -19,7 +19,7 @@ internal static class MemberCertificate
     private const int ValidYears = 50;
 
     /// <summary>Reads the certificate, or makes it at the first start.</summary>
-    /// <exception cref="StoreRefusedException">It cannot be read or written.</exception>
+    /// <exception cref="StoreRefusedException">It cannot be read or written, or others can read it.</exception>
     public static X509Certificate2 LoadOrCreate(string dataDirectory, TimeProvider time)
     {
         var path = Path.Combine(dataDirectory, FileName);
@@ -27,6 +27,7 @@ internal static class MemberCertificate
         {
             if (!File.Exists(path))
                 Create(path, time);
+            DataDirectory.RefuseSharedSecret(path);
             return X509CertificateLoader.LoadPkcs12FromFile(path, password: null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)

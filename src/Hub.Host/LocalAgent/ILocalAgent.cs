@@ -6,7 +6,8 @@ internal interface ILocalAgent
     /// <summary>Process id of the agent that runs; null if none runs, 0 if one runs whose id is not known.</summary>
     int? RunningPid();
 
-    /// <summary>Starts one that outlives this process. Completes once it was launched, which does not mean that it stays.</summary>
+    /// <summary>Starts one that outlives this process. Completes once it can be seen, which does not mean that it stays.</summary>
+    /// <param name="cancellationToken">Stops waiting for it; it may come all the same.</param>
     /// <exception cref="InvalidOperationException">It could not be launched.</exception>
     Task StartAsync(CancellationToken cancellationToken);
 

@@ -21,18 +21,35 @@ internal sealed class LocalNode(ILocalAgent agent, HostSettings settings, Readin
     private static readonly TimeSpan Settled = TimeSpan.FromMinutes(1);
 
     private readonly CancellationTokenSource _leaving = new();
+    private readonly CancellationTokenSource _abandoning = new();
     private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Stops looking after the agent, and ends it if asked to. Call it while nodes can still reach the hub.</summary>
+    /// <summary>
+    /// Stops looking after the agent, and ends it if asked to, in <see cref="EndTimeout"/> in all. An agent that is just being
+    /// launched is not to be seen yet: to end it, the launch is waited for. Call it while nodes can still reach the hub.
+    /// </summary>
     public async Task LeaveAsync(bool end, CancellationToken cancellationToken)
     {
         if (!settings.LocalNode || ExecuteTask is null)
             return;
+        var began = time.GetTimestamp();
         await _leaving.CancelAsync().ConfigureAwait(false);
-        await _left.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+        if (!end)
+            await _abandoning.CancelAsync().ConfigureAwait(false);
+        try
+        {
+            await _left.Task.WaitAsync(EndTimeout, time, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            await _abandoning.CancelAsync().ConfigureAwait(false);
+            log.LocalNodeLaunchAbandoned();
+            return;
+        }
+
         if (!end || agent.RunningPid() is not { } pid)
             return;
-        if (await agent.EndAsync(EndTimeout, cancellationToken).ConfigureAwait(false))
+        if (await agent.EndAsync(EndTimeout - time.GetElapsedTime(began), cancellationToken).ConfigureAwait(false))
             log.LocalNodeStopped(pid);
         else
             log.LocalNodeGoesOn(pid);
@@ -42,6 +59,7 @@ internal sealed class LocalNode(ILocalAgent agent, HostSettings settings, Readin
     public override void Dispose()
     {
         _leaving.Dispose();
+        _abandoning.Dispose();
         base.Dispose();
     }
 
@@ -53,7 +71,8 @@ internal sealed class LocalNode(ILocalAgent agent, HostSettings settings, Readin
             if (settings.LocalNode)
             {
                 using var stop = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, _leaving.Token);
-                await LookAfterAsync(stop.Token).ConfigureAwait(false);
+                using var abandon = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken, _abandoning.Token);
+                await LookAfterAsync(stop.Token, abandon.Token).ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested || _leaving.IsCancellationRequested)
@@ -66,14 +85,14 @@ internal sealed class LocalNode(ILocalAgent agent, HostSettings settings, Readin
         }
     }
 
-    private async Task LookAfterAsync(CancellationToken cancellationToken)
+    private async Task LookAfterAsync(CancellationToken cancellationToken, CancellationToken abandoned)
     {
         await readiness.WhenReadyAsync(cancellationToken).ConfigureAwait(false);
         var wait = TimeSpan.Zero;
         while (true)
         {
             var since = time.GetTimestamp();
-            var problem = await RunAsync(cancellationToken).ConfigureAwait(false);
+            var problem = await RunAsync(cancellationToken, abandoned).ConfigureAwait(false);
             wait = time.GetElapsedTime(since) >= Settled || wait == TimeSpan.Zero ? FirstWait : wait * 2 < LongestWait ? wait * 2 : LongestWait;
             if (problem is null)
                 log.LocalNodeEnded(wait);
@@ -84,17 +103,18 @@ internal sealed class LocalNode(ILocalAgent agent, HostSettings settings, Readin
     }
 
     // Returns when no agent runs: null if one did, otherwise why none could.
-    private async Task<string?> RunAsync(CancellationToken cancellationToken)
+    private async Task<string?> RunAsync(CancellationToken cancellationToken, CancellationToken abandoned)
     {
         try
         {
+            cancellationToken.ThrowIfCancellationRequested();
             if (agent.RunningPid() is { } found)
             {
                 log.LocalNodeFound(found);
             }
             else
             {
-                await agent.StartAsync(cancellationToken).ConfigureAwait(false);
+                await agent.StartAsync(abandoned).ConfigureAwait(false);
                 log.LocalNodeStarted();
             }
 

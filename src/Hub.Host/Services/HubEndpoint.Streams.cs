@@ -82,7 +82,7 @@ public sealed partial class HubEndpoint
     public override async Task RunCommand(RunCommandRequest request, IServerStreamWriter<RunCommandResponse> responseStream, ServerCallContext context)
     {
         var node = Requests.Node("parent", request.Parent);
-        Requests.Argv("argv", request.Argv, required: true);
+        Requests.CommandArgv("argv", request.Argv);
         Requests.Environment(request.Env, request.Cwd);
         Requests.Size("pty", request.Pty, required: false);
         Requests.Timeout(request.Timeout);
@@ -122,6 +122,7 @@ public sealed partial class HubEndpoint
     public override async Task WatchNodes(WatchNodesRequest request, IServerStreamWriter<WatchNodesResponse> responseStream, ServerCallContext context)
     {
         var selector = LabelSelector.Parse(request.LabelSelector);
+        Requests.EventCursor("resume_token", request.ResumeToken);
         var cursor = request.ResumeToken;
         if (cursor.Length == 0)
         {
@@ -157,8 +158,8 @@ public sealed partial class HubEndpoint
     {
         if (request.Node.Length > 0)
             Requests.Node("node", request.Node);
-        if (request.Cursor.Length > 128)
-            throw HubErrors.InvalidField("cursor", "is not a cursor of this hub");
+        Requests.EventCursor("cursor", request.Cursor);
+        Requests.Time("since", request.Since);
         var cursor = request.Cursor;
         var since = request.Since is null ? 0 : request.Since.ToDateTimeOffset().ToUnixUs();
         while (true)

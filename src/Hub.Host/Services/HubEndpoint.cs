@@ -96,7 +96,7 @@ public sealed partial class HubEndpoint(
     {
         var node = Requests.OwnTerminal("name", request.Name);
         Requests.Size("size", request.Size, required: false);
-        Requests.Argv("argv", request.Argv, required: false);
+        Requests.TerminalArgv("argv", request.Argv);
         Requests.Environment(request.Env, request.Cwd);
         return AskAsync<OpenTerminalResponse>(node, request, context);
     }

@@ -54,6 +54,10 @@ public static class HubErrors
     public static RpcException LimitReached(string limit, string message) =>
         Create(StatusCode.ResourceExhausted, ErrorReasons.LimitReached, message, [new("limit", limit)]);
 
+    /// <summary>A fault of the hub's own. What it was stands in the log, not here: it may name what the caller may not know.</summary>
+    public static RpcException Internal() =>
+        Create(StatusCode.Internal, ErrorReasons.Internal, "a fault of the hub's own; its log says more");
+
     /// <summary>The reason in a failed call's <c>ErrorInfo</c>; null if it has none.</summary>
     public static string? ReasonOf(RpcException failure) => failure.GetRpcStatus()?.GetDetail<ErrorInfo>()?.Reason;
 }

@@ -11,8 +11,7 @@ internal static class Requests
 {
     public const int MaxInputBytes = 64 * 1024;
     public const int MaxReadBytes = 1024 * 1024;
-    private const int MaxArguments = 1024;
-    private const int MaxArgumentBytes = 256 * 1024;
+    private const int MaxEventCursor = 128;
     private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(30);
 
     public static string Node(string field, string name) => Names.TryParseNode(name, out var node)
@@ -42,22 +41,28 @@ internal static class Requests
             throw HubErrors.InvalidField(field, "must be 1 to 2000 columns and rows");
     }
 
-    public static void Argv(string field, RepeatedField<string> argv, bool required)
+    public static void TerminalArgv(string field, RepeatedField<string> argv) =>
+        Argv(field, argv, 0, StartBounds.MaxTerminalArguments, StartBounds.MaxTerminalArgumentBytes);
+
+    public static void CommandArgv(string field, RepeatedField<string> argv) =>
+        Argv(field, argv, 1, StartBounds.MaxCommandArguments, StartBounds.MaxCommandArgumentBytes);
+
+    private static void Argv(string field, RepeatedField<string> argv, int least, int most, int bytes)
     {
-        if ((required && argv.Count == 0) || argv.Count > MaxArguments || argv.Sum(a => (long)a.Length) > MaxArgumentBytes)
-            throw HubErrors.InvalidField(field, $"must be {(required ? 1 : 0)} to {MaxArguments} arguments, {MaxArgumentBytes / 1024} KiB in all");
+        if (argv.Count < least || argv.Count > most || StartBounds.Bytes(argv) > bytes)
+            throw HubErrors.InvalidField(field, $"must be {least} to {most} arguments, {bytes / 1024} KiB in all");
         if (argv.Any(a => a.Contains('\0')))
             throw HubErrors.InvalidField(field, "must not contain a NUL character");
     }
 
     public static void Environment(MapField<string, string> env, string cwd)
     {
-        if (env.Count > 128 || env.Sum(e => (long)e.Key.Length + e.Value.Length) > 64 * 1024)
-            throw HubErrors.InvalidField("env", "must be at most 128 variables, 64 KiB in all");
+        if (!StartBounds.AreVariables(env))
+            throw HubErrors.InvalidField("env", $"must be at most {StartBounds.MaxVariables} variables, {StartBounds.MaxVariableBytes / 1024} KiB in all");
         if (env.Any(e => e.Key.Length == 0 || e.Key.Contains('=') || e.Key.Contains('\0') || e.Value.Contains('\0')))
             throw HubErrors.InvalidField("env", "names must not be empty nor contain '=', and nothing may contain a NUL character");
-        if (cwd.Length > 4096 || cwd.Contains('\0'))
-            throw HubErrors.InvalidField("cwd", "must be at most 4096 characters without a NUL character");
+        if (StartBounds.Bytes([cwd]) > StartBounds.MaxDirectoryBytes || cwd.Contains('\0'))
+            throw HubErrors.InvalidField("cwd", $"must be at most {StartBounds.MaxDirectoryBytes} bytes without a NUL character");
     }
 
     public static void Start(HistoryStart? start)
@@ -70,9 +75,22 @@ internal static class Requests
                 throw HubErrors.InvalidField("start.tail_bytes", "must not be negative");
             case HistoryStart.StartOneofCase.TailLines when start.TailLines < 0:
                 throw HubErrors.InvalidField("start.tail_lines", "must not be negative");
-            case HistoryStart.StartOneofCase.Since when start.Since.Seconds is < -62_135_596_800 or > 253_402_300_799 || start.Since.Nanos is < 0 or > 999_999_999:
-                throw HubErrors.InvalidField("start.since", "must be a time between the years 1 and 9999");
+            case HistoryStart.StartOneofCase.Since:
+                Time("start.since", start.Since);
+                break;
         }
+    }
+
+    public static void Time(string field, Timestamp? time)
+    {
+        if (time is { Seconds: < -62_135_596_800 or > 253_402_300_799 } or { Nanos: < 0 or > 999_999_999 })
+            throw HubErrors.InvalidField(field, "must be a time between the years 1 and 9999");
+    }
+
+    public static void EventCursor(string field, string cursor)
+    {
+        if (cursor.Length > MaxEventCursor)
+            throw HubErrors.InvalidField(field, "is not a cursor of this hub; give one back as it was received");
     }
 
     public static void Read(ReadHistoryRequest m)

@@ -58,14 +58,14 @@ public static class SettingTable
         Of("akkahub.flow.memory-budget", Size<long>(1024 * 1024, 1024 * Gigabyte), "Most bytes granted over all streams of a member beyond each one's initial window.", s => s.Hub.Flow.MemoryBudgetBytes),
         Of("akkahub.flow.max-event-bytes", Size<int>(4 * 1024, 16 * 1024 * 1024), "Most output in one journal row. At least history.max-chunk-bytes.", s => s.Hub.Flow.MaxEventBytes),
         Of("akkahub.flow.max-write-bytes", Size<int>(4 * 1024, 64 * 1024 * 1024), "Most output in one write of a node. At least max-event-bytes.", s => s.Hub.Flow.MaxWriteBytes),
-        Of("akkahub.flow.max-control-messages", Int("messages", 16, 1_000_000), "Messages without credit (heartbeats, results, control) that may be under way on a node's stream.", s => s.Hub.Flow.MaxControlMessages),
+        Of("akkahub.flow.max-control-messages", Int("messages a second", 16, 1_000_000), "Most messages that need no credit (heartbeats, what opened, changed or ended; not answers) that a node may send in a second; one that sends more breaks the protocol.", s => s.Hub.Flow.MaxControlMessages),
 
         Of("akkahub.liveness.heartbeat-interval", Duration(TimeSpan.FromMilliseconds(200), TimeSpan.FromMinutes(10)), "Shortest heartbeat interval.", s => s.Hub.Liveness.HeartbeatInterval),
         Of("akkahub.liveness.max-heartbeats-per-second", Int("heartbeats a second", 1, 1_000_000), "What a member wants to take at most: the interval lengthens as nodes grow in number.", s => s.Hub.Liveness.MaxHeartbeatsPerSecond),
         Of("akkahub.liveness.stale-after-missed", Int("beats", 1, 1000), "Missed beats after which a node is stale.", s => s.Hub.Liveness.StaleAfterMissed),
         Of("akkahub.liveness.timeout-after-missed", Int("beats", 2, 1000), "Missed beats after which the hub ends the stream. More than stale-after-missed.", s => s.Hub.Liveness.TimeoutAfterMissed),
         Of("akkahub.liveness.offline-after", Duration(TimeSpan.Zero, TimeSpan.FromDays(7)), "How long a node without a stream is stale before it is offline.", s => s.Hub.Liveness.OfflineAfter),
-        Of("akkahub.liveness.start-grace", Duration(TimeSpan.Zero, TimeSpan.FromHours(24)), "After a start: how long nodes that were there before are expected back before they are offline. At least twice the agents' longest back-off (30 s).", s => s.Hub.Liveness.StartGrace),
+        Of("akkahub.liveness.start-grace", Duration(TimeSpan.FromSeconds(60), TimeSpan.FromHours(24)), "After a start: how long nodes that were there before are expected back before they are offline. The least is twice the agents' longest back-off (30 s), so that a restart never reports as down what is coming back.", s => s.Hub.Liveness.StartGrace),
         Of("akkahub.liveness.forget-after", new DurationKind(TimeSpan.FromMinutes(1), TimeSpan.FromDays(3650), orNever: true), "Offline nodes are forgotten after this time.", s => s.Hub.Liveness.ForgetAfter),
         Of("akkahub.liveness.hello-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), "How long a node may take to say hello.", s => s.Hub.Liveness.HelloTimeout),
 

@@ -15,8 +15,6 @@ internal sealed class CommandService(StreamTable table, StreamStarter starter, T
     public const int MaxRemembered = 1_000;
     /// <summary>Most running commands, whatever the hub allows.</summary>
     public const int MaxRunning = 128;
-    private const int MaxArguments = 1024;
-    private const int MaxArgumentBytes = 256 * 1024;
 
     private readonly Lock _gate = new();
     private readonly HashSet<string> _seen = new(StringComparer.Ordinal);
@@ -72,8 +70,10 @@ internal sealed class CommandService(StreamTable table, StreamStarter starter, T
     {
         if (!Names.IsTerminalName(run.CommandId))
             return "the command's id must be 1 to 64 of letters, digits, '.', '_', '-'";
-        if (run.Argv.Count is < 1 or > MaxArguments || run.Argv.Sum(a => a.Length) > MaxArgumentBytes)
+        if (run.Argv.Count is < 1 or > StartBounds.MaxCommandArguments || StartBounds.Bytes(run.Argv) > StartBounds.MaxCommandArgumentBytes)
             return "a command has 1 to 1024 arguments, 256 KiB in all";
+        if (!StartBounds.AreVariables(run.Env))
+            return "a command has at most 128 variables, 64 KiB in all";
         if (!TerminalService.IsSize(run.Pty))
             return "columns and rows must be 1 to 2000";
         if (run.TimeoutMs < 0)

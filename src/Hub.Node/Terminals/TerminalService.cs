@@ -17,8 +17,6 @@ internal sealed class TerminalService(StreamTable table, StreamStarter starter)
     /// <summary>Most live terminals, whatever the hub allows.</summary>
     public const int MaxLive = 128;
     private const int MaxCells = 2000;
-    private const int MaxArguments = 128;
-    private const int MaxArgumentBytes = 64 * 1024;
 
     private readonly Lock _opening = new();
 
@@ -40,8 +38,8 @@ internal sealed class TerminalService(StreamTable table, StreamStarter starter)
             return;
         }
 
-        if (request.Argv.Count > MaxArguments || request.Env.Count > MaxArguments || request.Argv.Sum(a => a.Length) > MaxArgumentBytes
-            || request.Env.Sum(e => e.Key.Length + e.Value.Length) > MaxArgumentBytes)
+        if (request.Argv.Count > StartBounds.MaxTerminalArguments || StartBounds.Bytes(request.Argv) > StartBounds.MaxTerminalArgumentBytes
+            || !StartBounds.AreVariables(request.Env))
         {
             done(RequestOutcome.ResourceExhausted, "at most 128 arguments and 128 variables, 64 KiB each in all");
             return;

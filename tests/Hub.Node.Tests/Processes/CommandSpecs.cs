@@ -124,6 +124,22 @@ public sealed class CommandSpecs
         command.Shown.ToString().ShouldBe("20 90\r\nerr\r\n");
     }
 
+    [Fact]
+    public async Task Arguments_and_variables_are_bounded_in_bytes()
+    {
+        await using var harness = new ProcessHarness();
+        // Two bytes each in UTF-8.
+        var tooLong = harness.Commands.Run(new CommandRun { CommandId = "x", Argv = { "/bin/true", new string('é', 128 * 1024) } }, null).ShouldNotBeNull();
+        tooLong.Message.ShouldContain("256 KiB");
+        var many = new CommandRun { CommandId = "y", Argv = { "/bin/true" } };
+        for (var i = 0; i < 129; i++)
+            many.Env[$"V{i}"] = "";
+        harness.Commands.Run(many, null).ShouldNotBeNull().Message.ShouldContain("128 variables");
+        var answer = "";
+        harness.Terminals.Open(new TerminalOpen { Name = "t", Argv = { "/bin/true", new string('é', 32 * 1024) } }, (_, message) => answer = message);
+        answer.ShouldContain("64 KiB");
+    }
+
     [Theory]
     [InlineData("/no/such/program", "", "No such file")]
     [InlineData("no-such-program", "", "no such program in PATH")]

@@ -41,6 +41,9 @@ internal sealed class FakeHub : IAsyncDisposable
         return hub;
     }
 
+    /// <summary>Calls that wait to be accepted.</summary>
+    public int Calls => _sessions.Reader.Count;
+
     /// <summary>The next call of a node.</summary>
     public async Task<FakeSession> AcceptAsync() => await _sessions.Reader.ReadAsync().AsTask().WaitAsync(Patience);
 

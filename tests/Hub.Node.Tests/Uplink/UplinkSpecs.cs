@@ -284,6 +284,7 @@ public sealed class UplinkSpecs
     {
         var directory = Directory.CreateTempSubdirectory("akkahub-data-").FullName;
         var first = await FakeHub.StartAsync();
+        var held = await HoldAsync(directory);
         new LocalHub(1, first.Address.ToString(), "", "1").Write(directory);
         await File.WriteAllTextAsync(Path.Combine(directory, LocalHub.TokenFileName), "one\n");
         await using var agent = await AgentHarness.StartAsync(first.Address, o => NoMain(o) with { HubDataDirectory = directory });
@@ -293,12 +294,37 @@ public sealed class UplinkSpecs
         await using var second = await FakeHub.StartAsync();
         await File.WriteAllTextAsync(Path.Combine(directory, LocalHub.TokenFileName), "two\n");
         new LocalHub(1, second.Address.ToString(), "", "1").Write(directory);
+        await held.DisposeAsync();
         session.Cut();
         await first.DisposeAsync();
+        // Crashed: hub.json still names an address where somebody listens, and is not believed until a hub runs again.
+        using var patience = new CancellationTokenSource(FakeHub.Patience);
+        while (!agent.Log.All.Any(l => l.Text.Contains("no hub runs")))
+            await Task.Delay(10, patience.Token);
+        second.Calls.ShouldBe(0);
+        held = await HoldAsync(directory);
         var again = await second.AcceptAsync();
         await again.WelcomeAsync();
         again.Authorization.ShouldBe("Bearer two");
         again.End();
+        await held.DisposeAsync();
         Directory.Delete(directory, recursive: true);
+
+        // As a hub does: an agent that looks just then holds the lock for a moment.
+        static async Task<FileStream> HoldAsync(string directory)
+        {
+            using var patience = new CancellationTokenSource(FakeHub.Patience);
+            while (true)
+            {
+                try
+                {
+                    return new FileStream(Path.Combine(directory, LocalHub.LockFileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+                }
+                catch (IOException)
+                {
+                    await Task.Delay(10, patience.Token);
+                }
+            }
+        }
     }
 }
