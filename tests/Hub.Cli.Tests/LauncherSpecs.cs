@@ -41,7 +41,7 @@ public sealed class LauncherSpecs : IDisposable
     [SkippableFact]
     public async Task It_builds_once_and_passes_everything_on_from_anywhere_and_through_a_link()
     {
-        Skip.If(OperatingSystem.IsWindows(), "a POSIX shell script");
+        Prerequisite.Require(!OperatingSystem.IsWindows(), "a POSIX shell script");
         (await RunAsync(Path.Combine(_root, "hub"), "exec", "n 1", "--", "it's")).ShouldBe((7, "exec|n 1|--|it's|", ""));
         File.CreateSymbolicLink(Path.Combine(_root, "sdk", "link"), "../hub");
         (await RunAsync(Path.Combine(_root, "sdk", "link"), "x")).ShouldBe((7, "x|", ""));
@@ -53,7 +53,7 @@ public sealed class LauncherSpecs : IDisposable
     [SkippableFact]
     public async Task A_failed_build_is_shown_on_standard_error()
     {
-        Skip.If(OperatingSystem.IsWindows(), "a POSIX shell script");
+        Prerequisite.Require(!OperatingSystem.IsWindows(), "a POSIX shell script");
         var (code, output, error) = await RunAsync(Path.Combine(_root, "hub"), ["x"], ("FAIL_BUILD", "1"));
         code.ShouldBe(1);
         output.ShouldBeEmpty();

@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
 using Akka.Actor;
+using Akka.Persistence.Sql.Config;
 using AkkaHub.V1;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.AspNetCore.Server;
@@ -10,8 +12,12 @@ using Hub.Actors;
 using Hub.Actors.Settings;
 using Hub.Actors.Store;
 using Hub.Host.Hosting;
+using Hub.Host.LocalAgent;
+using Hub.Host.Services;
 using Hub.Host.Settings;
 using Hub.Protocol;
+using LinqToDB;
+using LinqToDB.Data;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.Options;
 using static Hub.Host.Tests.TestSupport;
@@ -101,7 +107,7 @@ public sealed class ProgramSpecs : IDisposable
         var built = new TaskCompletionSource<WebApplication>(TaskCreationOptions.RunContinuationsAsynchronously);
         var run = RunAsync(
             Isolated(_data.Path, "--set", "grpc.max-message=2MiB", "--set", "grpc.max-streams-per-connection=321", "--set", "shutdown-timeout=25s",
-                "--set", "store.busy-timeout=17s", "--set", "log.level=warning", "--set", "tokens.max-count=5",
+                "--set", "store.busy-timeout=17s", "--set", "log.level=warning", "--set", "tokens.max-count=1",
                 "--set", "history.max-chunks=99"),
             start =>
             {
@@ -125,11 +131,14 @@ public sealed class ProgramSpecs : IDisposable
         var foreign = new HttpRequestMessage(HttpMethod.Get, $"{hub.Http}/livez") { Headers = { Host = "hub.example" } };
         (await http.SendAsync(foreign)).StatusCode.ShouldBe(HttpStatusCode.BadRequest);
 
-        ShouldHaveSeenItsSettings(app.Services);
+        new Uri(hub.Grpc).Port.ShouldNotBe(new HostSettings().GrpcPort);
+        new Uri(hub.Http).Port.ShouldNotBe(new HostSettings().HttpPort);
+        await ShouldHaveSeenItsSettingsAsync(app.Services);
         app.Services.GetRequiredService<HubLifetime>().RequestStop(localNode: false);
         var (code, _, error) = await run.WaitAsync(Patience);
         code.ShouldBe(ExitCodes.Ok, error);
         LocalHub.TryRead(_data.Path).ShouldBeNull();
+        Directory.Exists(_data[AgentProcess.StateDirectoryName]).ShouldBeFalse("a local node was not wanted");
         using var again = await DataDirectory.AcquireAsync(_data.Path, TimeProvider.System);
         StorePreflight.Run(_data.Path, 64, long.MaxValue).ShouldSatisfyAllConditions(r => r.Created.ShouldBeFalse(), r => r.Checked.ShouldBeTrue());
     }
@@ -140,7 +149,7 @@ public sealed class ProgramSpecs : IDisposable
     [InlineData("::1")]
     public async Task It_can_be_reached_on_any_loopback_address(string bind)
     {
-        Skip.IfNot(CanListen(bind), "this machine has no such address");
+        Prerequisite.Require(CanListen(bind), $"this machine has no address {bind}");
         var built = new TaskCompletionSource<WebApplication>(TaskCreationOptions.RunContinuationsAsynchronously);
         var run = RunAsync(Isolated(_data.Path, "--bind", bind, "--set", "log.level=warning"), start =>
         {
@@ -200,15 +209,26 @@ public sealed class ProgramSpecs : IDisposable
         }
     }
 
-    private static void ShouldHaveSeenItsSettings(IServiceProvider services)
+    // Each setting the test gives, where it takes effect.
+    private static async Task ShouldHaveSeenItsSettingsAsync(IServiceProvider services)
     {
         services.GetRequiredService<IOptions<GrpcServiceOptions>>().Value.MaxReceiveMessageSize.ShouldBe(2 * 1024 * 1024);
         services.GetRequiredService<IOptions<KestrelServerOptions>>().Value.Limits.Http2.MaxStreamsPerConnection.ShouldBe(321);
         services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout.ShouldBe(TimeSpan.FromSeconds(33));
         services.GetRequiredService<HubSettings>().History.MaxChunks.ShouldBe(99);
-        services.GetRequiredService<HostSettings>().MaxTokens.ShouldBe(5);
+        var tokens = services.GetRequiredService<TokenOperations>();
+        var token = new CreateTokenRequest { Type = TokenType.Client };
+        await tokens.CreateAsync(token, CancellationToken.None);
+        (await Should.ThrowAsync<RpcException>(() => tokens.CreateAsync(token, CancellationToken.None))).Message.ShouldContain("1 tokens");
+        var logs = services.GetRequiredService<ILoggerFactory>().CreateLogger("Hub.Any");
+        (logs.IsEnabled(LogLevel.Information), logs.IsEnabled(LogLevel.Warning)).ShouldBe((false, true));
 
-        var akka = services.GetRequiredService<ActorSystem>().Settings.Config;
+        var system = services.GetRequiredService<ActorSystem>();
+        await using (var connection = new DataConnection(StoreOptionsOf(system)))
+            (await connection.ExecuteAsync<long>("PRAGMA busy_timeout")).ShouldBe(17_000);
+
+        var akka = system.Settings.Config;
+        akka.GetInt("akka.remote.dot-netty.tcp.port").ShouldBe(0);
         akka.GetString("akka.cluster.sharding.passivate-idle-entity-after").ShouldBe("off");
         akka.GetString("akka.cluster.sharding.state-store-mode").ShouldBe("ddata");
         akka.GetStringList("akka.cluster.sharding.distributed-data.durable.keys").ShouldBeEmpty();
@@ -226,6 +246,11 @@ public sealed class ProgramSpecs : IDisposable
         TimeSpan.FromTicks(phases.Sum(p => akka.GetTimeSpan($"akka.coordinated-shutdown.phases.{p}.timeout", fallback).Ticks))
             .ShouldBeLessThanOrEqualTo(TimeSpan.FromSeconds(25 - 5));
     }
+
+    // What the plugin was given for its connections; it keeps that to itself.
+    private static DataOptions StoreOptionsOf(ActorSystem system) =>
+        (DataOptions)typeof(DataOptionsSetup).GetProperty("DataOptions", BindingFlags.Instance | BindingFlags.NonPublic)!
+            .GetValue(system.Settings.Setup.Get<DataOptionsSetup>().Value)!;
 
     private async Task<bool> ReadyAsync(Readiness readiness)
     {

@@ -169,7 +169,7 @@ public sealed class StorePreflightSpecs : IDisposable
     [SkippableFact]
     public async Task Somebody_elses_data_directory_is_refused()
     {
-        Skip.IfNot(Environment.UserName == "root", "only root can give a directory away");
+        Prerequisite.Require(Environment.UserName == "root", "only root can give a directory away");
         var path = _data["theirs"];
         Directory.CreateDirectory(path);
         using (var chown = System.Diagnostics.Process.Start("chown", ["65534", path]))

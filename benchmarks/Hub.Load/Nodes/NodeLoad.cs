@@ -38,6 +38,8 @@ public sealed record FleetOptions
     public bool HasTerminal { get; init; } = true;
     /// <summary>Heartbeats are sent in the interval the hub assigns; false for none at all.</summary>
     public bool Heartbeats { get; init; } = true;
+    /// <summary>Longest wait before a node dials again; the shipped agent's unless a test has no use for it.</summary>
+    public TimeSpan LongestBackoff { get; init; } = ReconnectBackoff.Shipped;
     /// <summary>Seed of names' claims, jitter and phases.</summary>
     public int Seed { get; init; } = 1;
 }

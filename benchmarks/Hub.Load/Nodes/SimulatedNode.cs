@@ -119,7 +119,7 @@ public sealed class SimulatedNode
     /// <summary>Dials and dials again until it is stopped, fenced or forgotten.</summary>
     internal async Task RunAsync(CancellationToken stop)
     {
-        var backoff = new ReconnectBackoff(_random);
+        var backoff = new ReconnectBackoff(_random, _options.LongestBackoff);
         while (!stop.IsCancellationRequested)
         {
             var began = _time.GetTimestamp();

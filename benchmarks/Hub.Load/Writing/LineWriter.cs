@@ -19,6 +19,8 @@ public sealed record LineWriterOptions
     public int PauseMilliseconds { get; init; } = 50;
     /// <summary>After this many bytes it goes on with a line at a time, so that it lasts without filling a bounded history.</summary>
     public long MostBytes { get; init; } = long.MaxValue;
+    /// <summary>File whose text takes the place of <see cref="MostBytes"/> and may grow meanwhile; null for none.</summary>
+    public string? MostBytesFile { get; init; }
     /// <summary>It ends by itself after this many bytes.</summary>
     public long EndBytes { get; init; } = long.MaxValue;
 
@@ -27,6 +29,7 @@ public sealed record LineWriterOptions
     [
         LineWriter.CommandName, Record, StopFile, .. new long[] { Seed, BurstBytes, PauseMilliseconds, MostBytes, EndBytes }
             .Select(n => n.ToString(CultureInfo.InvariantCulture)),
+        .. MostBytesFile is null ? Array.Empty<string>() : [MostBytesFile],
     ];
 
     /// <summary>Reads what <see cref="ToArguments"/> wrote, without the first.</summary>
@@ -39,6 +42,7 @@ public sealed record LineWriterOptions
         PauseMilliseconds = int.Parse(arguments[4], CultureInfo.InvariantCulture),
         MostBytes = long.Parse(arguments[5], CultureInfo.InvariantCulture),
         EndBytes = long.Parse(arguments[6], CultureInfo.InvariantCulture),
+        MostBytesFile = arguments.Count > 7 ? arguments[7] : null,
     };
 }
 
@@ -66,7 +70,10 @@ public static class LineWriter
         var burst = new StringBuilder();
         while (written < options.EndBytes && !File.Exists(options.StopFile) && !cancellation.IsCancellationRequested)
         {
-            var least = written < options.MostBytes ? random.Next(1, options.BurstBytes) : 1;
+            var most = options.MostBytesFile is { } file
+                ? long.Parse(await File.ReadAllTextAsync(file, CancellationToken.None).ConfigureAwait(false), CultureInfo.InvariantCulture)
+                : options.MostBytes;
+            var least = written < most ? random.Next(1, options.BurstBytes) : 1;
             for (burst.Clear(); burst.Length < least;)
             {
                 burst.Append(CultureInfo.InvariantCulture, $"{++line,12} ");
@@ -83,7 +90,7 @@ public static class LineWriter
             written += bytes.Length;
             if (options.PauseMilliseconds > 0)
             {
-                var pause = written < options.MostBytes ? random.Next(0, options.PauseMilliseconds) : options.PauseMilliseconds;
+                var pause = written < most ? random.Next(0, options.PauseMilliseconds) : options.PauseMilliseconds;
                 await Task.Delay(pause, CancellationToken.None).ConfigureAwait(false);
             }
         }

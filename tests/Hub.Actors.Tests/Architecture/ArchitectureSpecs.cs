@@ -1,4 +1,5 @@
 using System.Reflection;
+using System.Xml.Linq;
 using Hub.Actors.History;
 using Hub.Actors.Tests.Architecture.Offenders;
 using Hub.Protocol;
@@ -67,6 +68,30 @@ public sealed class ArchitectureSpecs
         var references = Assembly.Load(assembly).GetReferencedAssemblies().Select(r => r.Name!).ToList();
         references.ShouldNotBeEmpty();
         references.ShouldNotContain(r => r.StartsWith(forbidden, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void No_project_links_what_it_must_not_know()
+    {
+        var files = ProjectReferences.Files();
+        files.Keys.ShouldBe(ProjectReferences.Known, ignoreOrder: true, "a project without a rule");
+        foreach (var (project, file) in files)
+            ProjectReferences.Wrong(project, XDocument.Load(file)).ShouldBeEmpty(project);
+    }
+
+    [Theory]
+    [InlineData("Hub.Cli", "Hub.Actors")]
+    [InlineData("Hub.Cli", "Hub.Host")]
+    [InlineData("Hub.Host", "Hub.Cli")]
+    [InlineData("Hub.Host", "Hub.Node")]
+    [InlineData("Hub.Node", "Hub.Actors")]
+    [InlineData("Hub.Node", "Hub.Host")]
+    [InlineData("Hub.Protocol", "Hub.Node")]
+    public void A_wrong_link_is_seen(string project, string forbidden)
+    {
+        var file = XDocument.Load(ProjectReferences.Files()[project]);
+        file.Root!.Add(new XElement("ItemGroup", new XElement("ProjectReference", new XAttribute("Include", $"../{forbidden}/{forbidden}.csproj"))));
+        ProjectReferences.Wrong(project, file).ShouldBe([forbidden]);
     }
 
     private static PredicateList Offender(string name) =>

@@ -17,8 +17,8 @@ public sealed class AcknowledgedIsDurableSpecs(ITestOutputHelper output)
     [SkippableFact]
     public async Task An_acknowledgement_leaves_only_after_the_log_is_synchronised()
     {
-        TestSettings.Require(File.Exists(Tracer), $"{Tracer} is not installed");
-        TestSettings.Require(await TracerWorksAsync(), $"{Tracer} may not trace here");
+        Prerequisite.Require(File.Exists(Tracer), $"{Tracer} is not installed");
+        Prerequisite.Require(await TracerWorksAsync(), $"{Tracer} may not trace here");
         var chunks = TestSettings.Long ? 50 : 10;
         await using var workspace = new Workspace(output);
         var trace = workspace.PathOf("trace");

@@ -1,4 +1,5 @@
 using AkkaHub.V1;
+using Hub.Protocol;
 using Hub.SystemTests.Harness;
 using Xunit.Abstractions;
 
@@ -63,6 +64,7 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
             WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
         await using var follower = client.Follow(agent.Name, writer.Name);
+        await ExpectSlowCommitAsync(workspace, client, agent.Name);
         for (var i = 0; i < (TestSettings.Long ? 5 : 1); i++)
         {
             await Task.Delay(TimeSpan.FromMilliseconds(random.Next(1000, 4000)));
@@ -99,11 +101,18 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
         await follower.WaitForAsync(r => r.Incarnations.Count > 0 && r.Last.Bytes > 100_000, TimeSpan.FromSeconds(30));
 
         await File.WriteAllTextAsync(stall, "");
-        // Longer than the node may miss beats before it is stale (three) and before its stream is ended (six).
-        await Task.Delay(TimeSpan.FromSeconds(TestSettings.Long ? 15 : 5));
+        // Longer than the node may miss beats before it is stale (three) and before its stream is ended (six). A commit that was
+        // past the point where it stalls has ended by the middle.
+        var half = TimeSpan.FromSeconds(TestSettings.Long ? 7.5 : 2.5);
+        await Task.Delay(half);
+        var durable = (await client.FindTerminalAsync(agent.Name, writer.Name))!.EndOffset;
+        await Task.Delay(half);
+        (await client.FindTerminalAsync(agent.Name, writer.Name))!.EndOffset.ShouldBe(durable, "nothing becomes durable while the store stands still");
         var during = await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(5));
         during.SessionEpoch.ShouldBe(before.SessionEpoch, "heartbeats need no store");
         var held = writer.Written;
+        held.ShouldBeGreaterThan(durable, "something was held back");
+        workspace.Say($"stalled at {durable}, the writer at {held}");
         File.Delete(stall);
 
         await follower.WaitForAsync(r => r.Last.End > held, TimeSpan.FromSeconds(60));
@@ -163,6 +172,18 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
             now.Bytes.ShouldBe(written.Length);
             now.Compare(written).ShouldBeNull();
         }
+    }
+
+    // A purge is answered once it is durable: not before a commit, and no commit takes less than the delay.
+    private static async Task ExpectSlowCommitAsync(Workspace workspace, HubClient client, string node)
+    {
+        await client.OpenAsync(node, "side", "/bin/sh", "-c", "echo something");
+        await client.WaitForTerminalAsync(node, "side", t => t.EndOffset > 0, TimeSpan.FromSeconds(60));
+        var began = TimeProvider.System.GetTimestamp();
+        await client.CallAsync((s, h) => s.PurgeTerminalAsync(new PurgeTerminalRequest { Name = Names.Terminal(node, "side") }, h));
+        var took = TimeProvider.System.GetElapsedTime(began);
+        workspace.Say($"a purge was durable after {took.TotalMilliseconds:F0} ms");
+        took.ShouldBeGreaterThanOrEqualTo(TimeSpan.FromMilliseconds(500), "commits are not slower than without the delay");
     }
 
     private static async Task<Node> WaitForNewSessionAsync(HubClient client, string node, long epoch)

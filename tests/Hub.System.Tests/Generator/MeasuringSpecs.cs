@@ -62,7 +62,7 @@ public sealed class MeasuringSpecs
     [Fact]
     public void Back_off_grows_to_thirty_seconds_honours_hints_and_starts_again()
     {
-        var backoff = new ReconnectBackoff(new Random(3));
+        var backoff = new ReconnectBackoff(new Random(3), ReconnectBackoff.Shipped);
         for (var i = 0; i < 20; i++)
             backoff.Next(TimeSpan.Zero, null).ShouldBeLessThanOrEqualTo(TimeSpan.FromSeconds(Math.Min(30, Math.Pow(2, i))));
         backoff.Next(TimeSpan.Zero, TimeSpan.FromSeconds(40)).ShouldBeInRange(TimeSpan.FromSeconds(40), TimeSpan.FromSeconds(60));

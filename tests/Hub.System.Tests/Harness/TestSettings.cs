@@ -11,9 +11,6 @@ public static class TestSettings
     /// <summary>Full lengths: twenty kills, two gigabytes, two thousand nodes.</summary>
     public static bool Long { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_LONG") == "1";
 
-    /// <summary>What cannot run here fails instead of being skipped.</summary>
-    public static bool All { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_ALL") == "1";
-
     /// <summary>Data and logs stay in the temporary directory.</summary>
     public static bool Keep { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_KEEP") == "1";
 
@@ -23,13 +20,5 @@ public static class TestSettings
         var seed = int.TryParse(Environment.GetEnvironmentVariable("AKKAHUB_TEST_SEED"), out var given) ? given : Random.Shared.Next(1, 1_000_000);
         output.WriteLine($"AKKAHUB_TEST_SEED={seed}");
         return seed;
-    }
-
-    /// <summary>Skips a test that needs what is not here, or fails it when everything is asked for.</summary>
-    public static void Require(bool present, string what)
-    {
-        if (All)
-            present.ShouldBeTrue(what);
-        Skip.IfNot(present, what);
     }
 }

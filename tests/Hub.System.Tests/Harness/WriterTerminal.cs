@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using AkkaHub.V1;
@@ -30,7 +31,7 @@ public sealed class WriterTerminal
     /// <summary>Its name.</summary>
     public string Name { get; }
     /// <summary>What the writer wrote so far, bytes.</summary>
-    public long Written => new FileInfo(_options.Record).Length;
+    public long Written => new FileInfo(_options.Record) is { Exists: true } record ? record.Length : 0;
 
     /// <summary>Opens the terminal and starts the writer in it.</summary>
     public static async Task<WriterTerminal> OpenAsync(Workspace workspace, HubClient client, string node, LineWriterOptions options,
@@ -49,6 +50,42 @@ public sealed class WriterTerminal
         StopFile = workspace.PathOf(name + ".stop"),
         Seed = seed,
     };
+
+    /// <summary>
+    /// Options of a writer whose bursts are dealt out: it writes a line at a time until <see cref="Allow"/> gives it more, so
+    /// that all of a test sees bursts and a bounded history still holds everything.
+    /// </summary>
+    public static LineWriterOptions DealtOptions(Workspace workspace, int seed)
+    {
+        var options = Options(workspace, seed) with { MostBytesFile = workspace.PathOf("writer.most") };
+        File.WriteAllText(options.MostBytesFile, "0");
+        return options;
+    }
+
+    /// <summary>Lets the writer write this many bytes more in bursts. Gives the position at which they are used up.</summary>
+    public long Allow(long bytes)
+    {
+        var most = Written + bytes;
+        // Moved into place, so that the writer never reads half a number.
+        var next = _options.MostBytesFile + ".next";
+        File.WriteAllText(next, most.ToString(CultureInfo.InvariantCulture));
+        File.Move(next, _options.MostBytesFile!, overwrite: true);
+        return most;
+    }
+
+    /// <summary>Waits until the writer has come to a position.</summary>
+    /// <exception cref="TimeoutException">It was not there in time.</exception>
+    public async Task WaitForAsync(long position, TimeSpan timeout)
+    {
+        using var late = new CancellationTokenSource(timeout);
+        using var again = new PeriodicTimer(TimeSpan.FromMilliseconds(5));
+        while (Written < position)
+        {
+            if (late.IsCancellationRequested)
+                throw new TimeoutException($"the writer is at {Written} after {timeout}, not at {position}");
+            await again.WaitForNextTickAsync(CancellationToken.None);
+        }
+    }
 
     /// <summary>Asks the writer to end.</summary>
     public void Stop() => File.WriteAllText(_options.StopFile, "");

@@ -15,6 +15,7 @@ public sealed partial class LocalNodeSpecs(ITestOutputHelper output)
 {
     private const string Local = "local";
     private const string Main = "main";
+    private const int Interrupt = 2;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
 
     [SkippableFact]
@@ -48,10 +49,11 @@ public sealed partial class LocalNodeSpecs(ITestOutputHelper output)
     }
 
     [SkippableFact]
-    public async Task A_command_runs_through_the_command_line_with_output_and_exit_code()
+    public async Task A_command_runs_with_output_and_exit_code_and_an_interrupt_ends_hub_node_and_shell()
     {
         await using var workspace = new Workspace(output);
-        var hub = workspace.NewHub(localNode: true);
+        // Where the tests run in the background of a script, they and what they start would ignore interrupts.
+        var hub = workspace.NewHub(localNode: true, launcher: ["env", "--default-signal=INT"]);
         await hub.StartAndWaitAsync();
         using var client = new HubClient(hub);
         await client.WaitForNodeAsync(Local, NodeState.Online, Patience);
@@ -60,8 +62,15 @@ public sealed partial class LocalNodeSpecs(ITestOutputHelper output)
         said.ShouldBe("hi\n");
         error.ShouldContain("apart");
         said.ShouldNotContain("apart");
-        (await HubCommandAsync(workspace, hub, "stop", "--local-node")).ExitCode.ShouldBe(0);
-        (await hub.Child.WaitForExitAsync(Patience)).ShouldBe(0);
+
+        // What a person does at the end: Ctrl+C on the hub takes the local node and its shells along.
+        var shell = await AskShellAsync(client, "interrupt");
+        var state = Path.Combine(hub.DataDirectory, "local-node");
+        AgentPresence.Inspect(state).IsRunning.ShouldBeTrue();
+        hub.Child.Send(Interrupt);
+        (await hub.Child.WaitForExitAsync(Patience)).ShouldBe(0, hub.DescribeTail());
+        IsAlive(shell).ShouldBeFalse("its shell has ended");
+        AgentPresence.Inspect(state).IsRunning.ShouldBeFalse("the local node has ended");
     }
 
     private static Task<(int ExitCode, string Output, string Error)> HubCommandAsync(Workspace workspace, HubProcess hub, params string[] arguments) =>

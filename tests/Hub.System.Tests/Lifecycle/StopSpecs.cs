@@ -22,6 +22,7 @@ public sealed class StopSpecs(ITestOutputHelper output)
             Nodes = nodes,
             Load = NodeLoad.ClosedLoop,
             ChunkBytes = 1024,
+            LongestBackoff = TimeSpan.FromSeconds(1),
         });
         fleet.Start();
         await fleet.WaitForOnlineAsync(nodes, TimeSpan.FromSeconds(30));

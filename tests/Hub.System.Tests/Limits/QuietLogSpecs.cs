@@ -13,8 +13,8 @@ public sealed class QuietLogSpecs(ITestOutputHelper output)
     [SkippableFact]
     public async Task Heartbeats_are_not_logged_and_transitions_once()
     {
-        // Twenty lines a minute; a sixth of a minute may hold the line that sums up an interval, so the same share and one more.
-        var (window, most) = TestSettings.Long ? (TimeSpan.FromSeconds(60), 19) : (TimeSpan.FromSeconds(10), 4);
+        // Twenty lines a minute; a tenth of a minute may hold the line that sums up an interval, so the same share and one more.
+        var (window, most) = TestSettings.Long ? (TimeSpan.FromSeconds(60), 19) : (TimeSpan.FromSeconds(6), 2);
         await using var workspace = new Workspace(output);
         var hub = workspace.NewHub(new()
         {

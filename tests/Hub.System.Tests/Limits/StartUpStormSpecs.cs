@@ -35,6 +35,8 @@ public sealed class StartUpStormSpecs(ITestOutputHelper output)
             NamePrefix = "storm-",
             Connections = 0,
             ConcurrentDials = 0,
+            // Shorter than shipped: more of a storm.
+            LongestBackoff = TimeSpan.FromSeconds(4),
             Seed = seed,
         });
         hub.Start();
