@@ -12,15 +12,19 @@ namespace Hub.Actors.History;
 /// </remarks>
 public sealed partial class TerminalHistory
 {
+    /// <summary>Most records that one read gives: output in small pieces makes records that are far larger than its bytes.</summary>
+    public const int MaxRecords = 1024;
+
     /// <summary>
     /// Reads on from a cursor. Output is cut at <paramref name="maxBytes"/> (below 1 counts as 1); records without bytes do not
-    /// count. Never throws on any cursor: one before what is retained gives the exact gap first; one beyond the end of the
+    /// count there, but all of them do towards <paramref name="maxRecords"/>. Never throws on any cursor: one before what is retained gives the exact gap first; one beyond the end of the
     /// newest incarnation gives nothing and the end; one of an unknown incarnation begins as <see cref="HistorySlice.Known"/> says.
     /// </summary>
     /// <param name="from">What has been seen.</param>
     /// <param name="maxBytes">Most bytes of output.</param>
     /// <param name="until">Not beyond this place; one of an unknown incarnation counts as before everything retained.</param>
-    public HistorySlice Read(HistoryCursor from, int maxBytes, HistoryCursor? until = null)
+    /// <param name="maxRecords">Most records; below 1 counts as 1.</param>
+    public HistorySlice Read(HistoryCursor from, int maxBytes, HistoryCursor? until = null, int maxRecords = MaxRecords)
     {
         if (_incarnations.Count == 0)
             return new HistorySlice([], from, AtEnd: true, Known: false);
@@ -39,6 +43,8 @@ public sealed partial class TerminalHistory
         var budget = Math.Max(1, maxBytes);
         while (true)
         {
+            if (records.Count >= Math.Max(1, maxRecords))
+                return new HistorySlice(records, at, AtEnd: false, found is not null);
             var incarnation = _incarnations[index];
             if (NextMark(incarnation, at) is { } mark)
             {

@@ -502,7 +502,7 @@ public sealed partial class NodeActor
         var limits = _hub.Settings.Commands;
         var oldest = _hub.NowUnixUs() - (long)limits.Retention.TotalMicroseconds;
         var count = _state.Commands.Count + _acceptingCommands.Count - _dropping.Count;
-        var bytes = _state.CommandBytes();
+        var bytes = _state.CommandsInOrder.Sum(_state.OutputMemory);
         foreach (var command in _state.CommandsInOrder)
         {
             if (command.Finished is null || _dropping.Contains(command.Id))
@@ -515,7 +515,7 @@ public sealed partial class NodeActor
             if (_opening.Contains(stream) || (_state.Histories.TryGetValue(stream, out var history) && history.IsLive))
                 continue;
             count--;
-            bytes -= _state.Histories.TryGetValue(stream, out var output) ? output.RetainedBytes : 0;
+            bytes -= _state.OutputMemory(command);
             var id = command.Id;
             _dropping.Add(id);
             _pending.Add(new NodeEvent { CommandDropped = new CommandDropped { CommandId = id } }, durable: () => _dropping.Remove(id));

@@ -80,6 +80,23 @@ public sealed class TerminalHistorySpecs
     }
 
     [Fact]
+    public void Output_in_tiny_pieces_ends_the_head_early_and_is_read_a_part_at_a_time()
+    {
+        var settings = new HistorySettings { HeadBytes = 256 * 1024, MaxChunks = 1000 };
+        var builder = new HistoryBuilder(settings).Open();
+        for (var i = 0; i < 5000; i++)
+            builder.Write("x", channel: i % 2 == 0 ? OutputChannel.Stdout : OutputChannel.Stderr);
+        builder.History.RetainedChunks.ShouldBe(2000);
+        builder.History.RetainedMemory.ShouldBeGreaterThan(2000 * 100);
+        var first = builder.History.Read(builder.History.First, int.MaxValue);
+        (first.Records.Count, first.AtEnd).ShouldBe((TerminalHistory.MaxRecords, false));
+        builder.Read(builder.History.First).Single(r => r.Gap is not null).Gap.ShouldBe(new HistoryGap { FromOffset = 1000, ToOffset = 4000, Cause = GapCause.Evicted });
+        var restored = TerminalHistory.Restore(builder.History.Capture(), settings);
+        restored.Capture().ShouldBe(builder.History.Capture());
+        restored.RetainedMemory.ShouldBe(builder.History.RetainedMemory);
+    }
+
+    [Fact]
     public void A_reader_goes_over_into_the_next_life_by_its_marks()
     {
         var builder = new HistoryBuilder().Open(1, Wide).Write("one").Close(loss: true).Open(2, Wide).Write("two");

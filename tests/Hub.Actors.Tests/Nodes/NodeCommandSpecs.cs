@@ -191,3 +191,37 @@ public sealed class NodeCommandSpecs : NodeActorSpec
         Told(m => m.NodeDrain).On.ShouldBeTrue();
     }
 }
+
+public sealed class NodeCommandMemorySpecs : NodeActorSpec
+{
+    // About what two commands of two pieces take.
+    public NodeCommandMemorySpecs()
+        : base(new HubSettings { Commands = new CommandSettings { MaxOutputBytes = 700 } })
+    {
+    }
+
+    private void RunToEnd(long epoch, string id, byte incarnation)
+    {
+        Ask<GetCommandResponse>(new RunCommandRequest { RequestId = id, Argv = { "ls" } });
+        Say(epoch, new ConnectRequest { CommandStarted = new CommandStarted { CommandId = id, Incarnation = Id(incarnation) } });
+        Say(epoch, Bytes(incarnation, 0, "a"));
+        var error = Bytes(incarnation, 1, "b");
+        error.TerminalOutput.Channel = OutputChannel.Stderr;
+        Say(epoch, error);
+        Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = id, Incarnation = Id(incarnation), FinalOffset = 2, TimeUnixUs = Hub.NowUnixUs() } });
+        Position(incarnation, p => p.Closed);
+    }
+
+    private IEnumerable<string> Kept() => Ask<ListCommandsResponse>(new ListCommandsRequest()).Commands.Select(c => c.RequestId);
+
+    [Fact]
+    public void Tiny_pieces_of_output_count_as_the_memory_they_take()
+    {
+        var epoch = Attach().Epoch;
+        for (byte i = 1; i <= 3; i++)
+            RunToEnd(epoch, $"c{i}", i);
+        Kept().ShouldBe(["c3", "c2", "c1"]);
+        RunToEnd(epoch, "c4", 4);
+        Kept().ShouldBe(["c4", "c3", "c2"]);
+    }
+}
