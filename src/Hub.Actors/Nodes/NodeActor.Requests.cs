@@ -391,6 +391,8 @@ public sealed partial class NodeActor
             return;
         }
 
+        if (!HasRoom(asker))
+            return;
         var bytes = history.RetainedBytes;
         _pending.Add(new NodeEvent { TerminalPurged = new TerminalPurged { Name = name } }, durable: () =>
         {
@@ -429,6 +431,8 @@ public sealed partial class NodeActor
             return;
         }
 
+        if (!HasRoom(asker))
+            return;
         DropOldCommands();
         _acceptingCommands.Add(id);
         _pending.Add(new NodeEvent { CommandAccepted = new CommandAccepted { CommandId = id, Request = m, TimeUnixUs = _hub.NowUnixUs() } }, durable: () =>
@@ -574,6 +578,17 @@ public sealed partial class NodeActor
             return true;
         Fail(asker, FailureKind.PermissionDenied, ErrorReasons.CapabilityMissing,
             $"The agent of node '{_node}' was started without --allow {capability.ToString().ToLowerInvariant()}.");
+        return false;
+    }
+
+    private bool HasRoom(IActorRef asker)
+    {
+        if (!IsFullForClients)
+            return true;
+        _hub.Metrics.QueueRejected(HubQueue.NodePending);
+        asker.Tell(new NodeFailure(new Failure(FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
+            $"As much of node '{_node}' waits for the store as the hub allows (akkahub.flow.max-pending-facts). Nothing was done; wait and try again.",
+            "limit", "akkahub.flow.max-pending-facts")));
         return false;
     }
 

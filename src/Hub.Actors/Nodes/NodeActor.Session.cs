@@ -38,6 +38,14 @@ public sealed partial class NodeActor
             return;
         }
 
+        if (IsFull)
+        {
+            _hub.Metrics.QueueRejected(HubQueue.NodePending);
+            m.Bridge.Tell(new AttachRefused(new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable,
+                "More waits for the store than the hub allows (akkahub.flow.max-pending-facts); try again in a moment.")));
+            return;
+        }
+
         // A bridge that has waited long asks once more; its first question is being answered.
         if (!m.Again && m.Bridge.Equals(_attaching?.Bridge))
             return;
@@ -359,6 +367,17 @@ public sealed partial class NodeActor
 
     private void OnFromNode(NodeSession session, ConnectRequest m)
     {
+        // Output is bounded by its credit, and a result adds nothing.
+        if (IsFull && m.MessageCase is not (ConnectRequest.MessageOneofCase.TerminalOutput or ConnectRequest.MessageOneofCase.RequestResult))
+        {
+            const string Why = "more than the hub keeps for a store that does not answer (akkahub.flow.max-pending-facts)";
+            _hub.Metrics.QueueRejected(HubQueue.NodePending);
+            HubLog.ProtocolError(_hub.Log, _node, Why);
+            session.Bridge.Tell(new SessionEnded(session.Epoch, DisconnectReason.ProtocolError, $"The node sent {Why}."));
+            EndSession("protocol-error", $"The node sent {Why}.", 0);
+            return;
+        }
+
         switch (m.MessageCase)
         {
             case ConnectRequest.MessageOneofCase.TerminalOutput:
@@ -554,9 +573,14 @@ public sealed partial class NodeActor
             if (!_pending.IsEmpty)
                 _pending.AfterLast(Acknowledge);
             else if (_writing)
+            {
                 (_inFlight[^1].Durable ??= []).Add(Acknowledge);
+                _inFlightFactBytes += PendingEvents.EventOverhead;
+            }
             else
+            {
                 Acknowledge();
+            }
         }
     }
 

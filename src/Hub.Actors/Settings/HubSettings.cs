@@ -94,6 +94,11 @@ public sealed record FlowSettings
     public int MaxWriteBytes { get; init; } = 512 * 1024;
     /// <summary>Messages without credit (heartbeats, results, control) that may be under way on a stream.</summary>
     public int MaxControlMessages { get; init; } = 1024;
+    /// <summary>
+    /// Most bytes of a node's facts that wait for the store: all that is not output, which its credit bounds. At half of it
+    /// clients' requests are refused, at all of it a node that says more is cut off.
+    /// </summary>
+    public long MaxPendingFactBytes { get; init; } = 4 * 1024 * 1024;
 }
 
 /// <summary>When a node counts as online, stale or offline.</summary>

@@ -59,6 +59,7 @@ public static class SettingTable
         Of("akkahub.flow.max-event-bytes", Size<int>(4 * 1024, 16 * 1024 * 1024), "Most output in one journal row. At least history.max-chunk-bytes.", s => s.Hub.Flow.MaxEventBytes),
         Of("akkahub.flow.max-write-bytes", Size<int>(4 * 1024, 64 * 1024 * 1024), "Most output in one write of a node. At least max-event-bytes.", s => s.Hub.Flow.MaxWriteBytes),
         Of("akkahub.flow.max-control-messages", Int("messages", 16, 1_000_000), "Messages without credit (heartbeats, results, control) that may be under way on a node's stream.", s => s.Hub.Flow.MaxControlMessages),
+        Of("akkahub.flow.max-pending-facts", Size<long>(256 * 1024, Gigabyte), "Most bytes of a node's openings, sizes, gaps, purges, commands and their like that wait for the store. At half of it requests are refused, at all of it a node that sends more is cut off.", s => s.Hub.Flow.MaxPendingFactBytes),
 
         Of("akkahub.liveness.heartbeat-interval", Duration(TimeSpan.FromMilliseconds(200), TimeSpan.FromMinutes(10)), "Shortest heartbeat interval.", s => s.Hub.Liveness.HeartbeatInterval),
         Of("akkahub.liveness.max-heartbeats-per-second", Int("heartbeats a second", 1, 1_000_000), "What a member wants to take at most: the interval lengthens as nodes grow in number.", s => s.Hub.Liveness.MaxHeartbeatsPerSecond),
