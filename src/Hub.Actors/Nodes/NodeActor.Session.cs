@@ -288,7 +288,17 @@ public sealed partial class NodeActor
                 TimeUnixUs = timeUnixUs,
                 CommandLine = commandLine.Length > 4096 ? commandLine[..4096] : commandLine,
             },
-        }, durable: () => _opening.Remove(name));
+        }, durable: () => OnOpenedDurably(name, kind));
+    }
+
+    // Of whatever the node tells for the first time, in its hello too: what began while the hub was away began for watchers now.
+    private void OnOpenedDurably(string name, StreamKind kind)
+    {
+        _opening.Remove(name);
+        if (kind == StreamKind.Command)
+            _hub.Publish(Context.System, MeshEventType.CommandStarted, Names.Command(_node, name[Names.CommandStreamPrefix.Length..]), "started");
+        else
+            PublishTerminal(kind, MeshEventType.TerminalOpened, name, "opened");
     }
 
     /// <summary>Room for one more terminal: the oldest ended one goes if need be.</summary>
@@ -465,11 +475,7 @@ public sealed partial class NodeActor
         CloseSuperseded(session, m.Name, m.TimeUnixUs);
         session.Link(m.Name, incarnation, m.Incarnation, StreamKind.Terminal, 0);
         AddOpened(m.Name, m.Incarnation, StreamKind.Terminal, m.Size, m.TimeUnixUs, m.CommandLine);
-        _pending.AfterLast(() =>
-        {
-            PublishTerminal(StreamKind.Terminal, MeshEventType.TerminalOpened, m.Name, "opened");
-            AnswerOpened(m.Name);
-        });
+        _pending.AfterLast(() => AnswerOpened(m.Name));
     }
 
     private void CloseSuperseded(NodeSession session, string name, long timeUnixUs)
@@ -542,7 +548,6 @@ public sealed partial class NodeActor
             return;
         session.Link(name, incarnation, m.Incarnation, StreamKind.Command, 0);
         AddOpened(name, m.Incarnation, StreamKind.Command, command.Accepted.Request.Pty, m.TimeUnixUs, CommandLine(command));
-        _pending.AfterLast(() => _hub.Publish(Context.System, MeshEventType.CommandStarted, Names.Command(_node, m.CommandId), "started"));
     }
 
     private void OnCommandExited(NodeSession session, CommandExited m)
