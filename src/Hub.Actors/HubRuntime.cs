@@ -16,6 +16,8 @@ namespace Hub.Actors;
 /// <param name="Log">Where actors log.</param>
 public sealed record HubRuntime(HubSettings Settings, HubMetrics Metrics, Readiness Readiness, TimeProvider Time, ILogger Log)
 {
+    private readonly long _origin = Time.GetTimestamp();
+
     /// <summary>Credit of this member.</summary>
     public MemoryBudget Budget { get; } = new(Settings.Flow.MemoryBudgetBytes, Metrics);
 
@@ -25,8 +27,11 @@ public sealed record HubRuntime(HubSettings Settings, HubMetrics Metrics, Readin
     /// <summary>When the member started, microseconds since the Unix epoch.</summary>
     public long StartedUnixUs { get; } = Time.GetUtcNow().ToUnixUs();
 
-    /// <summary>The clock in microseconds since the Unix epoch.</summary>
+    /// <summary>The clock in microseconds since the Unix epoch: for what is shown or stored. It may be set, also by hours.</summary>
     public long NowUnixUs() => Time.GetUtcNow().ToUnixUs();
+
+    /// <summary>Microseconds since the member started, by a clock that only goes on: for all that is waited for.</summary>
+    public long ElapsedUs() => (long)Time.GetElapsedTime(_origin).TotalMicroseconds;
 
     /// <summary>Publishes a mesh event on the member's EventStream.</summary>
     public void Publish(ActorSystem system, MeshEventType type, string subject, string message)

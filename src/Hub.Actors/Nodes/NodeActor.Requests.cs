@@ -17,7 +17,7 @@ public sealed partial class NodeActor
     private readonly HashSet<string> _acceptingCommands = new(StringComparer.Ordinal);
     private readonly HashSet<string> _finishingCommands = new(StringComparer.Ordinal);
     // The node said it opened them; their askers are told once that is durable. Counted against the bound of requests.
-    private readonly Dictionary<string, List<(IActorRef Asker, long DeadlineUnixUs)>> _awaitingOpen = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, List<(IActorRef Asker, long DeadlineUs)>> _awaitingOpen = new(StringComparer.Ordinal);
     private int _awaitingOpenCount;
 
     private void OnRequest(IMessage request, long caller)
@@ -100,7 +100,7 @@ public sealed partial class NodeActor
         if (_session?.FindByName(stream!) is not { ClosedDurably: false })
             return;
         var position = m.Start is { StartCase: HistoryStart.StartOneofCase.Cursor } start && HistoryCursor.TryDecode(start.Cursor, out var cursor) ? cursor.Offset : 0;
-        _holds.Set(stream!, caller, Math.Max(0, position), _hub.NowUnixUs());
+        _holds.Set(stream!, caller, Math.Max(0, position), _hub.ElapsedUs());
         ArmTick();
         OnHoldChanged(stream!);
     }
@@ -181,7 +181,7 @@ public sealed partial class NodeActor
 
     private void Wait(IActorRef asker, string stream, ReadHistoryRequest m, long? until)
     {
-        var deadline = until ?? _hub.NowUnixUs() + (long)(m.Wait.ToTimeSpan().TotalMilliseconds * 1000);
+        var deadline = until ?? _hub.ElapsedUs() + (long)(m.Wait.ToTimeSpan().TotalMilliseconds * 1000);
         if (!_readers.TryAdd(stream, new NodeReaders.Waiting(asker, m, deadline)))
         {
             _hub.Metrics.QueueRejected(HubQueue.Readers);
@@ -200,7 +200,7 @@ public sealed partial class NodeActor
             foreach (var stream in _touched)
             {
                 foreach (var reader in _readers.Take(stream))
-                    AnswerRead(reader.Asker, reader.Request, mayWait: true, reader.DeadlineUnixUs);
+                    AnswerRead(reader.Asker, reader.Request, mayWait: true, reader.DeadlineUs);
             }
         }
 
@@ -252,7 +252,7 @@ public sealed partial class NodeActor
 
     private bool Request(IActorRef asker, NodeSession session, Func<long, ConnectResponse> request, Action<RequestResult, IActorRef> answer)
     {
-        var deadline = _hub.NowUnixUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds;
+        var deadline = _hub.ElapsedUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds;
         if (_awaitingOpenCount + _requests.Count >= _hub.Settings.Terminals.MaxPendingInputs || _requests.TryAdd(asker, answer, deadline) is not { } number)
         {
             _hub.Metrics.QueueRejected(HubQueue.NodeInputs);
@@ -312,7 +312,7 @@ public sealed partial class NodeActor
             // The node opened it; the caller is told once that is durable, which may be already, and it may have ended again.
             if (!_awaitingOpen.TryGetValue(name!, out var list))
                 _awaitingOpen.Add(name!, list = []);
-            list.Add((to, _hub.NowUnixUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds));
+            list.Add((to, _hub.ElapsedUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds));
             _awaitingOpenCount++;
             if (_state.Histories.TryGetValue(name!, out var history) && (history.IsLive || history.Newest?.Id != before))
                 AnswerOpened(name!);
@@ -351,13 +351,13 @@ public sealed partial class NodeActor
     {
         foreach (var (name, askers) in _awaitingOpen.ToArray())
         {
-            foreach (var (asker, _) in askers.Where(a => a.DeadlineUnixUs <= now))
+            foreach (var (asker, _) in askers.Where(a => a.DeadlineUs <= now))
             {
                 FailOpening(asker);
                 _awaitingOpenCount--;
             }
 
-            askers.RemoveAll(a => a.DeadlineUnixUs <= now);
+            askers.RemoveAll(a => a.DeadlineUs <= now);
             if (askers.Count == 0)
                 _awaitingOpen.Remove(name);
         }
@@ -448,7 +448,7 @@ public sealed partial class NodeActor
             asker.Tell(new NodeReply(new GetCommandResponse { Command = View(accepted) }));
             if (caller != 0)
             {
-                _holds.Set(Names.CommandStream(id), caller, 0, _hub.NowUnixUs());
+                _holds.Set(Names.CommandStream(id), caller, 0, _hub.ElapsedUs());
                 ArmTick();
             }
 

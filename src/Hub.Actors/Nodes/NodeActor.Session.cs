@@ -177,7 +177,7 @@ public sealed partial class NodeActor
             if (history is { Kind: StreamKind.Command })
             {
                 // Whoever reads along is not known here yet after a restart: it has the usual time to ask before more is granted.
-                if (_holds.LimitOf(history.Name) == long.MaxValue && _holds.Set(history.Name, UnknownCaller, history.Newest!.EndOffset, _hub.NowUnixUs()))
+                if (_holds.LimitOf(history.Name) == long.MaxValue && _holds.Set(history.Name, UnknownCaller, history.Newest!.EndOffset, _hub.ElapsedUs()))
                     ArmTick();
                 limit = _holds.LimitOf(history.Name);
             }

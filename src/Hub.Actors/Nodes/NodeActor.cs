@@ -381,7 +381,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
 
     private void OnTick()
     {
-        var now = _hub.NowUnixUs();
+        var now = _hub.ElapsedUs();
         _requests.Expire(now);
         foreach (var (_, reader) in _readers.TakeExpired(now))
             AnswerRead(reader.Asker, reader.Request, mayWait: false);

@@ -256,6 +256,27 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
         Ended(bridge).Reason.ShouldBe(DisconnectReason.HeartbeatTimeout);
     }
 
+    [Theory]
+    [InlineData(2)]
+    [InlineData(-2)]
+    public void A_wall_clock_that_is_set_changes_nothing_but_what_is_shown(int hours)
+    {
+        var (bridge, node) = Welcomed();
+        Beat();
+        var before = node.ExpectMsg<LivenessReport>(Bound).SeenUnixUs;
+        Time.StepWallClock(TimeSpan.FromHours(hours));
+        Advance(TimeSpan.FromSeconds(5));
+        node.ExpectNoMsg(Moment);
+        Advance(TimeSpan.FromSeconds(5));
+        Beat();
+        var report = node.ExpectMsg<LivenessReport>(Bound);
+        report.State.ShouldBe(NodeStatus.Online);
+        TimeSpan.FromMicroseconds(report.SeenUnixUs - before).ShouldBe(TimeSpan.FromHours(hours) + TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1));
+        AdvanceUntil<LivenessReport>(node, TimeSpan.FromSeconds(5), 10).State.ShouldBe(NodeStatus.Stale);
+
+        void Beat() => bridge.Tell(new ConnectRequest { Heartbeat = new NodeHeartbeat() });
+    }
+
     [Fact]
     public void The_interval_lengthens_with_the_streams_of_the_member()
     {

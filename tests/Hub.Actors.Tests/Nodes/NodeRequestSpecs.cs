@@ -77,6 +77,23 @@ public sealed class NodeRequestSpecs : NodeActorSpec
     }
 
     [Fact]
+    public void A_wall_clock_that_is_set_ends_no_wait()
+    {
+        var epoch = Attach().Epoch;
+        Open(epoch);
+        var input = AskRaw(Type());
+        var request = Told(m => m.TerminalInput).Request;
+        var reader = AskRaw(Read(start: new HistoryStart { Now = true }, wait: TimeSpan.FromSeconds(20)));
+        Time.StepWallClock(TimeSpan.FromHours(2));
+        Advance(TimeSpan.FromSeconds(3));
+        input.ExpectNoMsg(Moment);
+        reader.ExpectNoMsg(Moment);
+        Done(epoch, request);
+        input.ExpectMsg<NodeReply>(Bound);
+        AdvanceUntil<NodeReply>(reader, TimeSpan.FromSeconds(5), 10);
+    }
+
+    [Fact]
     public void Ended_and_unknown_terminals_take_no_input()
     {
         AskFailure(Type()).Reason.ShouldBe(ErrorReasons.NodeOffline);
