@@ -47,14 +47,16 @@ public static class UnixTime
     /// <summary>Microseconds since the Unix epoch.</summary>
     public static long ToUnixUs(this DateTimeOffset time) => (time.UtcTicks - DateTimeOffset.UnixEpoch.UtcTicks) / TimeSpan.TicksPerMicrosecond;
 
-    /// <summary>The protobuf form; null for 0, which means 'not known'. Nonsense from a node's clock is held within what the form can say.</summary>
-    public static Google.Protobuf.WellKnownTypes.Timestamp? ToTimestamp(this long unixUs)
+    /// <summary>A time of a node's clock, which may be nonsense, held within what the protobuf form can say: the years 1 to 9999.</summary>
+    public static long Hold(long unixUs) => Math.Clamp(unixUs, -62_135_596_800_000_000, 253_402_300_799_000_000);
+
+    /// <summary>The protobuf form; null for 0, which means 'not known'.</summary>
+    public static Google.Protobuf.WellKnownTypes.Timestamp? ToTimestamp(this long unixUs) => unixUs == 0 ? null : ToKnownTimestamp(unixUs);
+
+    /// <summary>The protobuf form of a time that is known.</summary>
+    public static Google.Protobuf.WellKnownTypes.Timestamp ToKnownTimestamp(this long unixUs)
     {
-        if (unixUs == 0)
-            return null;
-        const long Max = 253_402_300_799_000_000;
-        var us = Math.Clamp(unixUs, -62_135_596_800_000_000, Max);
-        var seconds = Math.DivRem(us, 1_000_000, out var rest);
+        var seconds = Math.DivRem(Hold(unixUs), 1_000_000, out var rest);
         if (rest < 0)
         {
             seconds--;

@@ -1,6 +1,5 @@
 using AkkaHub.V1;
 using Google.Protobuf;
-using Google.Protobuf.WellKnownTypes;
 
 namespace Hub.Actors.History;
 
@@ -212,7 +211,7 @@ public sealed partial class TerminalHistory
             {
                 Incarnation = incarnation.Id.ToHex(),
                 Size = opened.Size,
-                Time = Time(opened.TimeUnixUs),
+                Time = opened.TimeUnixUs.ToKnownTimestamp(),
                 CommandLine = opened.CommandLine,
             };
             return (new HistoryRecord { Cursor = cursor.Encode(), Restart = restart }, cursor);
@@ -223,7 +222,7 @@ public sealed partial class TerminalHistory
             var cursor = at with { Step = CursorStep.AfterSize(size.Size) };
             if (cursor != at)
             {
-                var resize = new HistoryResize { Offset = at.Offset, Size = size.Size, Time = Time(size.TimeUnixUs) };
+                var resize = new HistoryResize { Offset = at.Offset, Size = size.Size, Time = size.TimeUnixUs.ToKnownTimestamp() };
                 return (new HistoryRecord { Cursor = cursor.Encode(), Resize = resize }, cursor);
             }
         }
@@ -238,7 +237,7 @@ public sealed partial class TerminalHistory
         }
 
         var after = at with { Step = CursorStep.AfterClosed };
-        var end = new HistoryClosed { Offset = at.Offset, Exit = closed.Exit, Cause = closed.Cause, Time = Time(closed.TimeUnixUs) };
+        var end = new HistoryClosed { Offset = at.Offset, Exit = closed.Exit, Cause = closed.Cause, Time = closed.TimeUnixUs.ToKnownTimestamp() };
         return (new HistoryRecord { Cursor = after.Encode(), Closed = end }, after);
     }
 
@@ -296,12 +295,13 @@ public sealed partial class TerminalHistory
         {
             Offset = chunk.Offset + index,
             Data = UnsafeByteOperations.UnsafeWrap(chunk.Data.Slice(index, length)),
-            Time = Time(time),
+            Time = time.ToKnownTimestamp(),
             Channel = chunk.Channel,
         };
         var marks = chunk.Marks;
+        var start = UnixTime.Hold(time);
         for (; next < marks.Length && marks[next].Index < index + length; next++)
-            output.Marks.Add(new ArrivalMark { Index = marks[next].Index - index, DeltaUs = marks[next].DeltaUs - baseDelta });
+            output.Marks.Add(new ArrivalMark { Index = marks[next].Index - index, DeltaUs = UnixTime.Hold(time + marks[next].DeltaUs - baseDelta) - start });
         return output;
     }
 
@@ -326,14 +326,6 @@ public sealed partial class TerminalHistory
     }
 
     private static HistoryRecord Record(HistoryCursor cursor, HistoryGap gap) => new() { Cursor = cursor.Encode(), Gap = gap };
-
-    private static Timestamp Time(long unixUs)
-    {
-        var (seconds, rest) = Math.DivRem(unixUs, 1_000_000);
-        if (rest < 0)
-            (seconds, rest) = (seconds - 1, rest + 1_000_000);
-        return new Timestamp { Seconds = seconds, Nanos = (int)rest * 1000 };
-    }
 
     /// <summary>The place a read does not pass.</summary>
     private readonly record struct Bound(long Ordinal, long Offset, int Rank)

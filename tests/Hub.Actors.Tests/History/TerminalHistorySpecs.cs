@@ -97,6 +97,23 @@ public sealed class TerminalHistorySpecs
     }
 
     [Fact]
+    public void Nonsense_from_a_nodes_clock_is_held_within_what_a_time_can_say()
+    {
+        var builder = new HistoryBuilder().Open();
+        long[] times = [long.MaxValue, 1_000_000, long.MinValue, -1, long.MaxValue];
+        foreach (var time in times)
+            builder.Write("x", time);
+        builder.History.RetainedChunks.ShouldBe(1);
+        for (var from = 0; from < times.Length; from++)
+        {
+            var output = builder.Read(builder.At(1, from)).Single(r => r.Output is not null).Output;
+            var start = output.Time.ToDateTimeOffset();
+            start.ToUnixUs().ShouldBe(UnixTime.Hold(times[from]));
+            output.Marks.Select(m => start.AddTicks(m.DeltaUs * TimeSpan.TicksPerMicrosecond).ToUnixUs()).ShouldBe(times.Skip(from + 1).Select(UnixTime.Hold));
+        }
+    }
+
+    [Fact]
     public void A_reader_goes_over_into_the_next_life_by_its_marks()
     {
         var builder = new HistoryBuilder().Open(1, Wide).Write("one").Close(loss: true).Open(2, Wide).Write("two");
