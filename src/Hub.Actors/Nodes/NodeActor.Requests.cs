@@ -13,6 +13,8 @@ public sealed partial class NodeActor
 {
     private const int DefaultReadBytes = 256 * 1024;
     private const long UnknownCaller = -1;
+    // Clients take messages of 4 MiB unless they are told otherwise.
+    private const int MaxListBytes = 2 * 1024 * 1024;
 
     private readonly HashSet<string> _acceptingCommands = new(StringComparer.Ordinal);
     private readonly HashSet<string> _finishingCommands = new(StringComparer.Ordinal);
@@ -68,9 +70,7 @@ public sealed partial class NodeActor
                     asker.Tell(new NodeReply(new GetCommandResponse { Command = View(found) }));
                 break;
             case ListCommandsRequest:
-                var commands = new ListCommandsResponse();
-                commands.Commands.Add(_state.CommandsInOrder.Reverse().Select(View));
-                asker.Tell(new NodeReply(commands));
+                asker.Tell(new NodeReply(ListCommands()));
                 break;
             case CancelCommandRequest m:
                 CancelCommand(asker, m);
@@ -555,6 +555,23 @@ public sealed partial class NodeActor
         Fail(asker, FailureKind.NotFound, ErrorReasons.CommandUnknown,
             $"Node '{_node}' has no record of command '{id}'. Records are kept for the last {_hub.Settings.Commands.MaxRecords} commands.");
         return null;
+    }
+
+    private ListCommandsResponse ListCommands()
+    {
+        var response = new ListCommandsResponse();
+        var bytes = 0;
+        foreach (var record in _state.CommandsInOrder.Reverse())
+        {
+            var command = NodeViews.Shortened(View(record));
+            bytes += command.CalculateSize();
+            if (bytes <= MaxListBytes)
+                response.Commands.Add(command);
+            else
+                response.Omitted++;
+        }
+
+        return response;
     }
 
     private Command View(CommandRecord command) =>
