@@ -506,7 +506,7 @@ public sealed partial class NodeActor
         var limits = _hub.Settings.Commands;
         var oldest = _hub.NowUnixUs() - (long)limits.Retention.TotalMicroseconds;
         var count = _state.Commands.Count + _acceptingCommands.Count - _dropping.Count;
-        var bytes = _state.CommandsInOrder.Sum(_state.OutputMemory);
+        var bytes = _state.CommandsInOrder.Where(c => !_dropping.Contains(c.Id)).Sum(_state.OutputMemory);
         foreach (var command in _state.CommandsInOrder)
         {
             if (command.Finished is null || _dropping.Contains(command.Id))

@@ -248,6 +248,20 @@ public sealed class NodeCommandMemorySpecs : NodeActorSpec
         RunToEnd(epoch, "c4", 4);
         Kept().ShouldBe(["c4", "c3", "c2"]);
     }
+
+    [Fact]
+    public void What_is_being_dropped_does_not_make_others_go()
+    {
+        var epoch = Attach().Epoch;
+        for (byte i = 1; i <= 3; i++)
+            RunToEnd(epoch, $"c{i}", i);
+        Journal.Close();
+        var askers = new[] { "c4", "c5", "c6" }.Select(id => AskRaw(new RunCommandRequest { RequestId = id, Argv = { "ls" } })).ToList();
+        Kept().ShouldBe(["c3", "c2", "c1"]);
+        Journal.Open();
+        askers.ForEach(a => a.ExpectMsg<NodeReply>(Bound));
+        Kept().ShouldBe(["c6", "c5", "c4", "c3", "c2"]);
+    }
 }
 
 public sealed class NodeCommandListSpecs : NodeActorSpec
