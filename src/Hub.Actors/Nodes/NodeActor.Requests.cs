@@ -21,6 +21,8 @@ public sealed partial class NodeActor
     // The node said it opened them; their askers are told once that is durable. Counted against the bound of requests.
     private readonly Dictionary<string, List<(IActorRef Asker, long DeadlineUs)>> _awaitingOpen = new(StringComparer.Ordinal);
     private int _awaitingOpenCount;
+    // The node opened them and the hub did not take them, before it answered whoever asked for them. No more than may have asked.
+    private readonly HashSet<string> _refusedOpening = new(StringComparer.Ordinal);
 
     private void OnRequest(IMessage request, long caller)
     {
@@ -297,6 +299,7 @@ public sealed partial class NodeActor
         open.Argv.Add(m.Argv);
         open.Env.Add(m.Env);
         var before = existing?.Newest?.Id;
+        _refusedOpening.Remove(name!);
         Request(asker, session, number =>
         {
             open.Request = number;
@@ -314,7 +317,9 @@ public sealed partial class NodeActor
                 _awaitingOpen.Add(name!, list = []);
             list.Add((to, _hub.ElapsedUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds));
             _awaitingOpenCount++;
-            if (_state.Histories.TryGetValue(name!, out var history) && (history.IsLive || history.Newest?.Id != before))
+            if (_refusedOpening.Remove(name!))
+                RefuseOpening(name!);
+            else if (_state.Histories.TryGetValue(name!, out var history) && (history.IsLive || history.Newest?.Id != before))
                 AnswerOpened(name!);
             else
                 ArmTick();
@@ -340,6 +345,7 @@ public sealed partial class NodeActor
 
     private void BreakOpening()
     {
+        _refusedOpening.Clear();
         foreach (var name in _awaitingOpen.Keys.ToArray())
         {
             foreach (var asker in TakeOpening(name))

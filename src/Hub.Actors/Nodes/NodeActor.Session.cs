@@ -464,7 +464,11 @@ public sealed partial class NodeActor
         if (!TryMakeRoom(m.Name, StreamKind.Terminal))
         {
             HubLog.TerminalRefused(_hub.Log, _node, _hub.Settings.Terminals.MaxPerNode);
-            RefuseOpening(m.Name);
+            // The node tells of the terminal before it answers the request that made it.
+            if (_awaitingOpen.ContainsKey(m.Name))
+                RefuseOpening(m.Name);
+            else if (_refusedOpening.Count < _requests.Count)
+                _refusedOpening.Add(m.Name);
             session.Bridge.Tell(new ToNode(session.Epoch, new ConnectResponse
             {
                 TerminalClose = new TerminalClose { Incarnation = m.Incarnation, Reason = "the node has as many terminals as the hub allows (akkahub.terminals.max-per-node)" },
@@ -472,6 +476,7 @@ public sealed partial class NodeActor
             return;
         }
 
+        _refusedOpening.Remove(m.Name);
         CloseSuperseded(session, m.Name, m.TimeUnixUs);
         session.Link(m.Name, incarnation, m.Incarnation, StreamKind.Terminal, 0);
         AddOpened(m.Name, m.Incarnation, StreamKind.Terminal, m.Size, m.TimeUnixUs, m.CommandLine);

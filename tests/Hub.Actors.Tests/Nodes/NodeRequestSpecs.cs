@@ -132,6 +132,34 @@ public sealed class NodeRequestSpecs : NodeActorSpec
         broken.ExpectNoMsg(Moment);
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Whoever_opens_a_terminal_that_the_hub_does_not_take_is_told_at_once(bool openedFirst)
+    {
+        var epoch = Attach().Epoch;
+        var asker = AskRaw(new OpenTerminalRequest { Name = Main });
+        var request = Told(m => m.TerminalOpen).Request;
+        for (byte i = 1; i <= Hub.Settings.Terminals.MaxPerNode; i++)
+            Say(epoch, Opened($"t{i}", i));
+        if (!openedFirst)
+            Done(epoch, request);
+        Say(epoch, Opened("main", 99));
+        if (openedFirst)
+            Done(epoch, request);
+        asker.ExpectMsg<NodeFailure>(Bound).Failure.Reason.ShouldBe(ErrorReasons.LimitReached);
+        asker.ExpectNoMsg(Moment);
+
+        // A refusal is of one opening, not of the name.
+        Say(epoch, Closed(1, 0));
+        Position(1, p => p.Closed);
+        var again = AskRaw(new OpenTerminalRequest { Name = Main });
+        Told(m => m.TerminalOpen);
+        Say(epoch, Opened("main", 100));
+        Done(epoch, request + 1);
+        again.ExpectMsg<NodeReply>(Bound);
+    }
+
     [Fact]
     public void A_terminal_that_ended_before_the_answer_came_was_opened()
     {
