@@ -16,6 +16,8 @@ namespace Hub.Actors;
 /// <param name="Log">Where actors log.</param>
 public sealed record HubRuntime(HubSettings Settings, HubMetrics Metrics, Readiness Readiness, TimeProvider Time, ILogger Log)
 {
+    private readonly long _origin = Time.GetTimestamp();
+
     /// <summary>Credit of this member.</summary>
     public MemoryBudget Budget { get; } = new(Settings.Flow.MemoryBudgetBytes, Metrics);
 
@@ -25,8 +27,11 @@ public sealed record HubRuntime(HubSettings Settings, HubMetrics Metrics, Readin
     /// <summary>When the member started, microseconds since the Unix epoch.</summary>
     public long StartedUnixUs { get; } = Time.GetUtcNow().ToUnixUs();
 
-    /// <summary>The clock in microseconds since the Unix epoch.</summary>
+    /// <summary>The clock in microseconds since the Unix epoch: for what is shown or stored. It may be set, also by hours.</summary>
     public long NowUnixUs() => Time.GetUtcNow().ToUnixUs();
+
+    /// <summary>Microseconds since the member started, by a clock that only goes on: for all that is waited for.</summary>
+    public long ElapsedUs() => (long)Time.GetElapsedTime(_origin).TotalMicroseconds;
 
     /// <summary>Publishes a mesh event on the member's EventStream.</summary>
     public void Publish(ActorSystem system, MeshEventType type, string subject, string message)
@@ -42,14 +47,16 @@ public static class UnixTime
     /// <summary>Microseconds since the Unix epoch.</summary>
     public static long ToUnixUs(this DateTimeOffset time) => (time.UtcTicks - DateTimeOffset.UnixEpoch.UtcTicks) / TimeSpan.TicksPerMicrosecond;
 
-    /// <summary>The protobuf form; null for 0, which means 'not known'. Nonsense from a node's clock is held within what the form can say.</summary>
-    public static Google.Protobuf.WellKnownTypes.Timestamp? ToTimestamp(this long unixUs)
+    /// <summary>A time of a node's clock, which may be nonsense, held within what the protobuf form can say: the years 1 to 9999.</summary>
+    public static long Hold(long unixUs) => Math.Clamp(unixUs, -62_135_596_800_000_000, 253_402_300_799_000_000);
+
+    /// <summary>The protobuf form; null for 0, which means 'not known'.</summary>
+    public static Google.Protobuf.WellKnownTypes.Timestamp? ToTimestamp(this long unixUs) => unixUs == 0 ? null : ToKnownTimestamp(unixUs);
+
+    /// <summary>The protobuf form of a time that is known.</summary>
+    public static Google.Protobuf.WellKnownTypes.Timestamp ToKnownTimestamp(this long unixUs)
     {
-        if (unixUs == 0)
-            return null;
-        const long Max = 253_402_300_799_000_000;
-        var us = Math.Clamp(unixUs, -62_135_596_800_000_000, Max);
-        var seconds = Math.DivRem(us, 1_000_000, out var rest);
+        var seconds = Math.DivRem(Hold(unixUs), 1_000_000, out var rest);
         if (rest < 0)
         {
             seconds--;

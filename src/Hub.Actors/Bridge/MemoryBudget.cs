@@ -3,8 +3,8 @@ using Hub.Actors.Telemetry;
 namespace Hub.Actors.Bridge;
 
 /// <summary>
-/// The bytes a member may have granted to nodes at once beyond each stream's initial window. Thread-safe. A stream that gets
-/// nothing keeps its initial window: slower, never stuck.
+/// The bytes a member may have granted to nodes at once beyond each stream's initial window (why: docs/adr/0004). Thread-safe.
+/// A stream that gets nothing keeps its initial window: slower, never stuck.
 /// </summary>
 public sealed class MemoryBudget
 {

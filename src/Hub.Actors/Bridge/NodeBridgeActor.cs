@@ -55,7 +55,8 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
     private TimeSpan _intervalBefore;
     private NodeHeartbeat? _heartbeat;
     private long _lastSeenUs;
-    private long _lastReportUs;
+    private long _lastSeenUnixUs;
+    private long _lastReportUs = -(long)ReportInterval.TotalMicroseconds;
     private long _controlSecond;
     private int _controlCount;
 
@@ -89,7 +90,7 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         _hub.Load.Enter();
         _hub.Metrics.NodeConnected();
         _interval = AssignInterval();
-        _lastSeenUs = _hub.NowUnixUs();
+        Seen();
         SendAttach();
     }
 
@@ -191,7 +192,7 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
             }
 
             _held.Clear();
-            Report(_hub.NowUnixUs());
+            Report(_hub.ElapsedUs());
             return;
         }
 
@@ -263,7 +264,7 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
             return;
         }
 
-        _lastSeenUs = _hub.NowUnixUs();
+        Seen();
         if (_judged == NodeStatus.Stale)
         {
             _judged = _draining ? NodeStatus.Draining : NodeStatus.Online;
@@ -436,7 +437,7 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
             case ConnectResponse.MessageOneofCase.NodeDrain:
                 _draining = m.NodeDrain.On;
                 _judged = _draining ? NodeStatus.Draining : NodeStatus.Online;
-                Report(_hub.NowUnixUs());
+                Report(_hub.ElapsedUs());
                 break;
         }
 
@@ -455,7 +456,7 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
 
     private void OnJudge()
     {
-        var now = _hub.NowUnixUs();
+        var now = _hub.ElapsedUs();
         var missed = (now - _lastSeenUs) / Math.Max(_interval.TotalMicroseconds, _intervalBefore.TotalMicroseconds);
         var limits = _hub.Settings.Liveness;
         if (missed > limits.TimeoutAfterMissed)
@@ -494,10 +495,16 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         return scaled > limits.HeartbeatInterval ? scaled : limits.HeartbeatInterval;
     }
 
+    private void Seen()
+    {
+        _lastSeenUs = _hub.ElapsedUs();
+        _lastSeenUnixUs = _hub.NowUnixUs();
+    }
+
     private void Report(long now)
     {
         _lastReportUs = now;
-        _node?.Tell(new LivenessReport(_epoch, _judged, _heartbeat, _lastSeenUs));
+        _node?.Tell(new LivenessReport(_epoch, _judged, _heartbeat, _lastSeenUnixUs));
     }
 
     private bool TakeControl()

@@ -17,6 +17,9 @@ internal sealed class Chunk : IPlaced
     /// <summary>What one arrival mark counts towards the cap.</summary>
     public const int MarkCost = 16;
 
+    /// <summary>About what a chunk takes in memory beside its bytes and marks: the object, its place in the ring, its arrays' headers.</summary>
+    public const int Overhead = 160;
+
     private const int SmallestBuffer = 256;
     private const int TolerableSlack = 32;
 

@@ -6,11 +6,12 @@ namespace Hub.Actors.History;
 /// <summary>One life of a terminal or command, as far as its history knows. Changed only by <see cref="TerminalHistory"/>.</summary>
 public sealed class Incarnation
 {
-    internal Incarnation(IncarnationId id, StreamOpened opened, long ordinal)
+    internal Incarnation(IncarnationId id, StreamOpened opened, long ordinal, long headEnd)
     {
         Id = id;
         Opened = opened;
         Ordinal = ordinal;
+        HeadEnd = headEnd;
         Size = opened.Size;
         StoredSize = opened.CalculateSize() + 32;
     }
@@ -38,6 +39,12 @@ public sealed class Incarnation
 
     /// <summary>Grows from one incarnation of a history to the next; the first part of every order in it.</summary>
     internal long Ordinal { get; }
+
+    /// <summary>Chunks that begin before this offset are its head and never evicted.</summary>
+    internal long HeadEnd { get; set; }
+
+    /// <summary>Chunks in its head.</summary>
+    internal int HeadChunks { get; set; }
 
     /// <summary>Bytes that its own facts take in a snapshot, without chunks and annotations; an estimate.</summary>
     internal long StoredSize { get; set; }

@@ -19,8 +19,9 @@ public sealed partial class TerminalHistory
         while (_incarnations[0].Ordinal < evicted.Incarnation.Ordinal && !HasHead(_incarnations[0]))
             DropOldest();
 
-        var gap = _gaps.Search(evicted.Incarnation, _headBytes);
-        if (gap < _gaps.Count && _gaps[gap].From < _headBytes)
+        var headEnd = evicted.Incarnation.HeadEnd;
+        var gap = _gaps.Search(evicted.Incarnation, headEnd);
+        if (gap < _gaps.Count && _gaps[gap].From < headEnd)
             gap++;
         while (gap < _gaps.Count && IsOf(_gaps[gap], evicted.Incarnation) && _gaps[gap].From < evicted.End)
         {
@@ -28,7 +29,7 @@ public sealed partial class TerminalHistory
             StoredSize -= StoredNote;
         }
 
-        var size = _sizes.Search(evicted.Incarnation, _headBytes);
+        var size = _sizes.Search(evicted.Incarnation, headEnd);
         while (size + 1 < _sizes.Count && IsOf(_sizes[size + 1], evicted.Incarnation) && _sizes[size + 1].Offset <= evicted.End)
         {
             _sizes.RemoveAt(size);

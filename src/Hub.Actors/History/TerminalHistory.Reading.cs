@@ -1,6 +1,5 @@
 using AkkaHub.V1;
 using Google.Protobuf;
-using Google.Protobuf.WellKnownTypes;
 
 namespace Hub.Actors.History;
 
@@ -12,15 +11,19 @@ namespace Hub.Actors.History;
 /// </remarks>
 public sealed partial class TerminalHistory
 {
+    /// <summary>Most records that one read gives: output in small pieces makes records that are far larger than its bytes.</summary>
+    public const int MaxRecords = 1024;
+
     /// <summary>
     /// Reads on from a cursor. Output is cut at <paramref name="maxBytes"/> (below 1 counts as 1); records without bytes do not
-    /// count. Never throws on any cursor: one before what is retained gives the exact gap first; one beyond the end of the
+    /// count there, but all of them do towards <paramref name="maxRecords"/>. Never throws on any cursor: one before what is retained gives the exact gap first; one beyond the end of the
     /// newest incarnation gives nothing and the end; one of an unknown incarnation begins as <see cref="HistorySlice.Known"/> says.
     /// </summary>
     /// <param name="from">What has been seen.</param>
     /// <param name="maxBytes">Most bytes of output.</param>
     /// <param name="until">Not beyond this place; one of an unknown incarnation counts as before everything retained.</param>
-    public HistorySlice Read(HistoryCursor from, int maxBytes, HistoryCursor? until = null)
+    /// <param name="maxRecords">Most records; below 1 counts as 1.</param>
+    public HistorySlice Read(HistoryCursor from, int maxBytes, HistoryCursor? until = null, int maxRecords = MaxRecords)
     {
         if (_incarnations.Count == 0)
             return new HistorySlice([], from, AtEnd: true, Known: false);
@@ -39,6 +42,8 @@ public sealed partial class TerminalHistory
         var budget = Math.Max(1, maxBytes);
         while (true)
         {
+            if (records.Count >= Math.Max(1, maxRecords))
+                return new HistorySlice(records, at, AtEnd: false, found is not null);
             var incarnation = _incarnations[index];
             if (NextMark(incarnation, at) is { } mark)
             {
@@ -206,7 +211,7 @@ public sealed partial class TerminalHistory
             {
                 Incarnation = incarnation.Id.ToHex(),
                 Size = opened.Size,
-                Time = Time(opened.TimeUnixUs),
+                Time = opened.TimeUnixUs.ToKnownTimestamp(),
                 CommandLine = opened.CommandLine,
             };
             return (new HistoryRecord { Cursor = cursor.Encode(), Restart = restart }, cursor);
@@ -217,7 +222,7 @@ public sealed partial class TerminalHistory
             var cursor = at with { Step = CursorStep.AfterSize(size.Size) };
             if (cursor != at)
             {
-                var resize = new HistoryResize { Offset = at.Offset, Size = size.Size, Time = Time(size.TimeUnixUs) };
+                var resize = new HistoryResize { Offset = at.Offset, Size = size.Size, Time = size.TimeUnixUs.ToKnownTimestamp() };
                 return (new HistoryRecord { Cursor = cursor.Encode(), Resize = resize }, cursor);
             }
         }
@@ -232,7 +237,7 @@ public sealed partial class TerminalHistory
         }
 
         var after = at with { Step = CursorStep.AfterClosed };
-        var end = new HistoryClosed { Offset = at.Offset, Exit = closed.Exit, Cause = closed.Cause, Time = Time(closed.TimeUnixUs) };
+        var end = new HistoryClosed { Offset = at.Offset, Exit = closed.Exit, Cause = closed.Cause, Time = closed.TimeUnixUs.ToKnownTimestamp() };
         return (new HistoryRecord { Cursor = after.Encode(), Closed = end }, after);
     }
 
@@ -290,12 +295,13 @@ public sealed partial class TerminalHistory
         {
             Offset = chunk.Offset + index,
             Data = UnsafeByteOperations.UnsafeWrap(chunk.Data.Slice(index, length)),
-            Time = Time(time),
+            Time = time.ToKnownTimestamp(),
             Channel = chunk.Channel,
         };
         var marks = chunk.Marks;
+        var start = UnixTime.Hold(time);
         for (; next < marks.Length && marks[next].Index < index + length; next++)
-            output.Marks.Add(new ArrivalMark { Index = marks[next].Index - index, DeltaUs = marks[next].DeltaUs - baseDelta });
+            output.Marks.Add(new ArrivalMark { Index = marks[next].Index - index, DeltaUs = UnixTime.Hold(time + marks[next].DeltaUs - baseDelta) - start });
         return output;
     }
 
@@ -320,14 +326,6 @@ public sealed partial class TerminalHistory
     }
 
     private static HistoryRecord Record(HistoryCursor cursor, HistoryGap gap) => new() { Cursor = cursor.Encode(), Gap = gap };
-
-    private static Timestamp Time(long unixUs)
-    {
-        var (seconds, rest) = Math.DivRem(unixUs, 1_000_000);
-        if (rest < 0)
-            (seconds, rest) = (seconds - 1, rest + 1_000_000);
-        return new Timestamp { Seconds = seconds, Nanos = (int)rest * 1000 };
-    }
 
     /// <summary>The place a read does not pass.</summary>
     private readonly record struct Bound(long Ordinal, long Offset, int Rank)

@@ -69,7 +69,7 @@ public sealed partial class TerminalHistory
     {
         if (entry.Opened is null || !IncarnationId.TryFrom(entry.Opened.Incarnation, out var id) || Find(id) is not null || IsLive)
             throw Broken("a stored incarnation is malformed, doubled, or follows one that has not ended");
-        var incarnation = new Incarnation(id, entry.Opened, _nextOrdinal++)
+        var incarnation = new Incarnation(id, entry.Opened, _nextOrdinal++, _headBytes)
         {
             EndOffset = entry.EndOffset,
             PurgedTo = entry.PurgedTo,
@@ -110,7 +110,7 @@ public sealed partial class TerminalHistory
         var whole = Chunk.Sharing(incarnation, stored.Offset, stored.Channel, stored.TimeUnixUs, stored.Data.Memory, marks);
         for (var at = 0; at < whole.Length;)
         {
-            var length = PieceLength(whole.Offset + at, whole.Length - at);
+            var length = PieceLength(incarnation, whole.Offset + at, whole.Length - at);
             Add(length == whole.Length ? whole : whole.Slice(at, length));
             at += length;
         }

@@ -12,8 +12,8 @@ namespace Hub.Actors.History;
 /// state, however they are cut and whether or not the history was stored and restored in between.
 /// </summary>
 /// <remarks>
-/// The first <see cref="HistorySettings.HeadBytes"/> offsets of an incarnation are kept apart and never evicted. An ended
-/// incarnation is forgotten when a chunk of a later one is evicted and it keeps no head, or when there are more than
+/// The first <see cref="HistorySettings.HeadBytes"/> offsets of an incarnation are kept apart and never evicted, as far as
+/// <see cref="HistorySettings.MaxChunks"/> chunks go: what comes in smaller pieces ends the head sooner. An ended incarnation is forgotten when a chunk of a later one is evicted and it keeps no head, or when there are more than
 /// <see cref="HistorySettings.MaxIncarnations"/> (oldest first). This file applies events; reading and storing stand in the
 /// other parts of the class.
 /// </remarks>
@@ -78,6 +78,9 @@ public sealed partial class TerminalHistory
     /// <summary>Chunks retained, head and ring.</summary>
     public int RetainedChunks => _head.Count + _ring.Count;
 
+    /// <summary>About how many bytes of memory what is retained takes: output in small pieces takes far more than its bytes.</summary>
+    public long RetainedMemory => RetainedBytes + (_marks * Chunk.MarkCost) + ((long)RetainedChunks * Chunk.Overhead);
+
     /// <summary>Bytes of output that the bounds pushed out since this object was made; purged ones are not counted.</summary>
     public long EvictedBytes { get; private set; }
 
@@ -106,7 +109,7 @@ public sealed partial class TerminalHistory
             throw Broken("an incarnation begins with a malformed id");
         if (Find(id) is not null)
             throw Broken($"incarnation {id} begins a second time");
-        Add(new Incarnation(id, e, _nextOrdinal++));
+        Add(new Incarnation(id, e, _nextOrdinal++, _headBytes));
         while (_incarnations.Count > _maxIncarnations)
             DropOldest();
     }
@@ -201,6 +204,8 @@ public sealed partial class TerminalHistory
         if (live is null)
             return;
         live.PurgedTo = live.EndOffset;
+        live.HeadEnd = _headBytes;
+        live.HeadChunks = 0;
         Add(live);
         if (size is { } kept)
             Add(kept);
@@ -240,7 +245,7 @@ public sealed partial class TerminalHistory
     {
         while (!data.IsEmpty)
         {
-            var piece = data[..PieceLength(incarnation.EndOffset, data.Length)];
+            var piece = data[..PieceLength(incarnation, incarnation.EndOffset, data.Length)];
             data = data[piece.Length..];
             if (Mergeable(incarnation, channel, piece.Length) is { } tail)
             {
@@ -263,17 +268,17 @@ public sealed partial class TerminalHistory
     }
 
     // A chunk never lies across the boundary between head and ring.
-    private int PieceLength(long offset, int length)
+    private int PieceLength(Incarnation incarnation, long offset, int length)
     {
         var most = (long)Math.Min(length, _maxChunkBytes);
-        return (int)(offset < _headBytes ? Math.Min(most, _headBytes - offset) : most);
+        return (int)(offset < incarnation.HeadEnd ? Math.Min(most, incarnation.HeadEnd - offset) : most);
     }
 
     // Everything asked here is found again after a restore, so a restored history merges as the one that lived on.
     private Chunk? Mergeable(Incarnation incarnation, OutputChannel channel, int length)
     {
         var end = incarnation.EndOffset;
-        var tail = Last(end < _headBytes ? _head : _ring);
+        var tail = Last(end < incarnation.HeadEnd ? _head : _ring);
         return tail is not null
             && ReferenceEquals(tail.Incarnation, incarnation)
             && tail.End == end
@@ -294,11 +299,15 @@ public sealed partial class TerminalHistory
 
     private void Add(Chunk chunk)
     {
-        var ring = chunk.Offset < _headBytes ? _head : _ring;
+        var incarnation = chunk.Incarnation;
+        var ring = chunk.Offset < incarnation.HeadEnd ? _head : _ring;
         Last(_head)?.Seal();
         Last(_ring)?.Seal();
         ring.Add(chunk);
         Account(chunk, +1);
+        // The last chunk of a head is not merged into: where the head ends is found again after a restore.
+        if (ring == _head && ++incarnation.HeadChunks == _maxChunks)
+            incarnation.HeadEnd = chunk.End;
     }
 
     private void Add(SizeNote note)
@@ -326,7 +335,7 @@ public sealed partial class TerminalHistory
         RetainedBytes += sign * chunk.Length;
         _marks += sign * chunk.MarkCount;
         StoredSize += sign * StoredChunkSize(chunk);
-        if (chunk.Offset >= _headBytes)
+        if (chunk.Offset >= chunk.Incarnation.HeadEnd)
             _ringCost += sign * chunk.Cost;
     }
 

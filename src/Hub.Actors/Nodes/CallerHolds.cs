@@ -12,7 +12,7 @@ internal sealed class CallerHolds(long retainedBytes)
 
     private readonly Dictionary<string, Dictionary<long, Hold>> _streams = new(StringComparer.Ordinal);
 
-    private readonly record struct Hold(long Position, long ExpiresUnixUs);
+    private readonly record struct Hold(long Position, long ExpiresUs);
 
     // Half: arrival marks of small output take room in the history too.
     private readonly long _ahead = retainedBytes / 2;
@@ -21,13 +21,13 @@ internal sealed class CallerHolds(long retainedBytes)
 
     /// <summary>A caller has read up to here.</summary>
     /// <returns>False if there are too many callers; this one is not waited for.</returns>
-    public bool Set(string stream, long caller, long position, long nowUnixUs)
+    public bool Set(string stream, long caller, long position, long nowUs)
     {
         if (!_streams.TryGetValue(stream, out var holds))
             _streams.Add(stream, holds = []);
         if (holds.Count >= MaxPerStream && !holds.ContainsKey(caller))
             return false;
-        holds[caller] = new Hold(position, nowUnixUs + PatienceUs);
+        holds[caller] = new Hold(position, nowUs + PatienceUs);
         return true;
     }
 
@@ -40,14 +40,14 @@ internal sealed class CallerHolds(long retainedBytes)
 
     /// <summary>Drops callers that do not read.</summary>
     /// <returns>The streams whose limit changed.</returns>
-    public List<string> Expire(long nowUnixUs)
+    public List<string> Expire(long nowUs)
     {
         var changed = new List<string>();
         foreach (var (stream, holds) in _streams)
         {
             foreach (var (caller, hold) in holds)
             {
-                if (hold.ExpiresUnixUs > nowUnixUs)
+                if (hold.ExpiresUs > nowUs)
                     continue;
                 holds.Remove(caller);
                 changed.Add(stream);

@@ -15,12 +15,16 @@ public sealed partial class NodeActor
     private const long UnknownCaller = -1;
     // Stored: what a command that was never told ended with is known by these words, see SupersedesGuess.
     private const string NeverTold = "The connection broke before the node was told; it was not run.";
+    // Clients take messages of 4 MiB unless they are told otherwise.
+    private const int MaxListBytes = 2 * 1024 * 1024;
 
     private readonly HashSet<string> _acceptingCommands = new(StringComparer.Ordinal);
     private readonly HashSet<string> _finishingCommands = new(StringComparer.Ordinal);
     // The node said it opened them; their askers are told once that is durable. Counted against the bound of requests.
-    private readonly Dictionary<string, List<(IActorRef Asker, long DeadlineUnixUs)>> _awaitingOpen = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, List<(IActorRef Asker, long DeadlineUs)>> _awaitingOpen = new(StringComparer.Ordinal);
     private int _awaitingOpenCount;
+    // The node opened them and the hub did not take them, before it answered whoever asked for them. No more than may have asked.
+    private readonly HashSet<string> _refusedOpening = new(StringComparer.Ordinal);
 
     private void OnRequest(IMessage request, long caller)
     {
@@ -70,9 +74,7 @@ public sealed partial class NodeActor
                     asker.Tell(new NodeReply(new GetCommandResponse { Command = View(found) }));
                 break;
             case ListCommandsRequest:
-                var commands = new ListCommandsResponse();
-                commands.Commands.Add(_state.CommandsInOrder.Reverse().Select(View));
-                asker.Tell(new NodeReply(commands));
+                asker.Tell(new NodeReply(ListCommands()));
                 break;
             case CancelCommandRequest m:
                 CancelCommand(asker, m);
@@ -102,7 +104,7 @@ public sealed partial class NodeActor
         if (_session?.FindByName(stream!) is not { ClosedDurably: false })
             return;
         var position = m.Start is { StartCase: HistoryStart.StartOneofCase.Cursor } start && HistoryCursor.TryDecode(start.Cursor, out var cursor) ? cursor.Offset : 0;
-        _holds.Set(stream!, caller, Math.Max(0, position), _hub.NowUnixUs());
+        _holds.Set(stream!, caller, Math.Max(0, position), _hub.ElapsedUs());
         ArmTick();
         OnHoldChanged(stream!);
     }
@@ -183,7 +185,7 @@ public sealed partial class NodeActor
 
     private void Wait(IActorRef asker, string stream, ReadHistoryRequest m, long? until)
     {
-        var deadline = until ?? _hub.NowUnixUs() + (long)(m.Wait.ToTimeSpan().TotalMilliseconds * 1000);
+        var deadline = until ?? _hub.ElapsedUs() + (long)(m.Wait.ToTimeSpan().TotalMilliseconds * 1000);
         if (!_readers.TryAdd(stream, new NodeReaders.Waiting(asker, m, deadline)))
         {
             _hub.Metrics.QueueRejected(HubQueue.Readers);
@@ -202,7 +204,7 @@ public sealed partial class NodeActor
             foreach (var stream in _touched)
             {
                 foreach (var reader in _readers.Take(stream))
-                    AnswerRead(reader.Asker, reader.Request, mayWait: true, reader.DeadlineUnixUs);
+                    AnswerRead(reader.Asker, reader.Request, mayWait: true, reader.DeadlineUs);
             }
         }
 
@@ -254,7 +256,7 @@ public sealed partial class NodeActor
 
     private bool Request(IActorRef asker, NodeSession session, Func<long, ConnectResponse> request, Action<RequestResult, IActorRef> answer)
     {
-        var deadline = _hub.NowUnixUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds;
+        var deadline = _hub.ElapsedUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds;
         if (_awaitingOpenCount + _requests.Count >= _hub.Settings.Terminals.MaxPendingInputs || _requests.TryAdd(asker, answer, deadline) is not { } number)
         {
             _hub.Metrics.QueueRejected(HubQueue.NodeInputs);
@@ -299,6 +301,7 @@ public sealed partial class NodeActor
         open.Argv.Add(m.Argv);
         open.Env.Add(m.Env);
         var before = existing?.Newest?.Id;
+        _refusedOpening.Remove(name!);
         Request(asker, session, number =>
         {
             open.Request = number;
@@ -314,9 +317,11 @@ public sealed partial class NodeActor
             // The node opened it; the caller is told once that is durable, which may be already, and it may have ended again.
             if (!_awaitingOpen.TryGetValue(name!, out var list))
                 _awaitingOpen.Add(name!, list = []);
-            list.Add((to, _hub.NowUnixUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds));
+            list.Add((to, _hub.ElapsedUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds));
             _awaitingOpenCount++;
-            if (_state.Histories.TryGetValue(name!, out var history) && (history.IsLive || history.Newest?.Id != before))
+            if (_refusedOpening.Remove(name!))
+                RefuseOpening(name!);
+            else if (_state.Histories.TryGetValue(name!, out var history) && (history.IsLive || history.Newest?.Id != before))
                 AnswerOpened(name!);
             else
                 ArmTick();
@@ -342,6 +347,7 @@ public sealed partial class NodeActor
 
     private void BreakOpening()
     {
+        _refusedOpening.Clear();
         foreach (var name in _awaitingOpen.Keys.ToArray())
         {
             foreach (var asker in TakeOpening(name))
@@ -353,13 +359,13 @@ public sealed partial class NodeActor
     {
         foreach (var (name, askers) in _awaitingOpen.ToArray())
         {
-            foreach (var (asker, _) in askers.Where(a => a.DeadlineUnixUs <= now))
+            foreach (var (asker, _) in askers.Where(a => a.DeadlineUs <= now))
             {
                 FailOpening(asker);
                 _awaitingOpenCount--;
             }
 
-            askers.RemoveAll(a => a.DeadlineUnixUs <= now);
+            askers.RemoveAll(a => a.DeadlineUs <= now);
             if (askers.Count == 0)
                 _awaitingOpen.Remove(name);
         }
@@ -393,6 +399,8 @@ public sealed partial class NodeActor
             return;
         }
 
+        if (!HasRoom(asker))
+            return;
         var bytes = history.RetainedBytes;
         _pending.BeginRow();
         _pending.Add(new NodeEvent { TerminalPurged = new TerminalPurged { Name = name } }, durable: () =>
@@ -432,6 +440,8 @@ public sealed partial class NodeActor
             return;
         }
 
+        if (!HasRoom(asker))
+            return;
         DropOldCommands();
         _acceptingCommands.Add(id);
         _pending.Add(new NodeEvent { CommandAccepted = new CommandAccepted { CommandId = id, Request = m, TimeUnixUs = _hub.NowUnixUs(), InstanceId = session.Hello.InstanceId } }, durable: () =>
@@ -447,7 +457,7 @@ public sealed partial class NodeActor
             asker.Tell(new NodeReply(new GetCommandResponse { Command = View(accepted) }));
             if (caller != 0)
             {
-                _holds.Set(Names.CommandStream(id), caller, 0, _hub.NowUnixUs());
+                _holds.Set(Names.CommandStream(id), caller, 0, _hub.ElapsedUs());
                 ArmTick();
             }
 
@@ -512,7 +522,7 @@ public sealed partial class NodeActor
         var limits = _hub.Settings.Commands;
         var oldest = _hub.NowUnixUs() - (long)limits.Retention.TotalMicroseconds;
         var count = _state.Commands.Count + _acceptingCommands.Count - _dropping.Count;
-        var bytes = _state.CommandBytes();
+        var bytes = _state.CommandsInOrder.Where(c => !_dropping.Contains(c.Id)).Sum(_state.OutputMemory);
         foreach (var command in _state.CommandsInOrder)
         {
             if (command.Finished is null || _dropping.Contains(command.Id))
@@ -525,7 +535,7 @@ public sealed partial class NodeActor
             if (_opening.Contains(stream) || (_state.Histories.TryGetValue(stream, out var history) && history.IsLive))
                 continue;
             count--;
-            bytes -= _state.Histories.TryGetValue(stream, out var output) ? output.RetainedBytes : 0;
+            bytes -= _state.OutputMemory(command);
             var id = command.Id;
             _dropping.Add(id);
             _pending.Add(new NodeEvent { CommandDropped = new CommandDropped { CommandId = id } }, durable: () => _dropping.Remove(id));
@@ -563,6 +573,23 @@ public sealed partial class NodeActor
         return null;
     }
 
+    private ListCommandsResponse ListCommands()
+    {
+        var response = new ListCommandsResponse();
+        var bytes = 0;
+        foreach (var record in _state.CommandsInOrder.Reverse())
+        {
+            var command = NodeViews.Shortened(View(record));
+            bytes += command.CalculateSize();
+            if (bytes <= MaxListBytes)
+                response.Commands.Add(command);
+            else
+                response.Omitted++;
+        }
+
+        return response;
+    }
+
     private Command View(CommandRecord command) =>
         NodeViews.Command(_node, command, _state.Histories.GetValueOrDefault(Names.CommandStream(command.Id)));
 
@@ -584,6 +611,17 @@ public sealed partial class NodeActor
             return true;
         Fail(asker, FailureKind.PermissionDenied, ErrorReasons.CapabilityMissing,
             $"The agent of node '{_node}' was started without --allow {capability.ToString().ToLowerInvariant()}.");
+        return false;
+    }
+
+    private bool HasRoom(IActorRef asker)
+    {
+        if (!IsFullForClients)
+            return true;
+        _hub.Metrics.QueueRejected(HubQueue.NodePending);
+        asker.Tell(new NodeFailure(new Failure(FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
+            $"As much of node '{_node}' waits for the store as the hub allows (akkahub.flow.max-pending-facts). Nothing was done; wait and try again.",
+            "limit", "akkahub.flow.max-pending-facts")));
         return false;
     }
 

@@ -38,6 +38,14 @@ public sealed partial class NodeActor
             return;
         }
 
+        if (IsFull)
+        {
+            _hub.Metrics.QueueRejected(HubQueue.NodePending);
+            m.Bridge.Tell(new AttachRefused(new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable,
+                "More waits for the store than the hub allows (akkahub.flow.max-pending-facts); try again in a moment.")));
+            return;
+        }
+
         // A bridge that has waited long asks once more; its first question is being answered.
         if (!m.Again && m.Bridge.Equals(_attaching?.Bridge))
             return;
@@ -169,7 +177,7 @@ public sealed partial class NodeActor
             if (history is { Kind: StreamKind.Command })
             {
                 // Whoever reads along is not known here yet after a restart: it has the usual time to ask before more is granted.
-                if (_holds.LimitOf(history.Name) == long.MaxValue && _holds.Set(history.Name, UnknownCaller, history.Newest!.EndOffset, _hub.NowUnixUs()))
+                if (_holds.LimitOf(history.Name) == long.MaxValue && _holds.Set(history.Name, UnknownCaller, history.Newest!.EndOffset, _hub.ElapsedUs()))
                     ArmTick();
                 limit = _holds.LimitOf(history.Name);
             }
@@ -281,7 +289,17 @@ public sealed partial class NodeActor
                 CommandLine = commandLine.Length > 4096 ? commandLine[..4096] : commandLine,
                 InstanceId = Owner?.InstanceId ?? ByteString.Empty,
             },
-        }, durable: () => _opening.Remove(name));
+        }, durable: () => OnOpenedDurably(name, kind));
+    }
+
+    // Of whatever the node tells for the first time, in its hello too: what began while the hub was away began for watchers now.
+    private void OnOpenedDurably(string name, StreamKind kind)
+    {
+        _opening.Remove(name);
+        if (kind == StreamKind.Command)
+            _hub.Publish(Context.System, MeshEventType.CommandStarted, Names.Command(_node, name[Names.CommandStreamPrefix.Length..]), "started");
+        else
+            PublishTerminal(kind, MeshEventType.TerminalOpened, name, "opened");
     }
 
     /// <summary>Room for one more terminal: the oldest ended one goes if need be.</summary>
@@ -360,6 +378,17 @@ public sealed partial class NodeActor
 
     private void OnFromNode(NodeSession session, ConnectRequest m)
     {
+        // Output is bounded by its credit, and a result adds nothing.
+        if (IsFull && m.MessageCase is not (ConnectRequest.MessageOneofCase.TerminalOutput or ConnectRequest.MessageOneofCase.RequestResult))
+        {
+            const string Why = "more than the hub keeps for a store that does not answer (akkahub.flow.max-pending-facts)";
+            _hub.Metrics.QueueRejected(HubQueue.NodePending);
+            HubLog.ProtocolError(_hub.Log, _node, Why);
+            session.Bridge.Tell(new SessionEnded(session.Epoch, DisconnectReason.ProtocolError, $"The node sent {Why}."));
+            EndSession("protocol-error", $"The node sent {Why}.", 0);
+            return;
+        }
+
         switch (m.MessageCase)
         {
             case ConnectRequest.MessageOneofCase.TerminalOutput:
@@ -436,7 +465,11 @@ public sealed partial class NodeActor
         if (!TryMakeRoom(m.Name, StreamKind.Terminal))
         {
             HubLog.TerminalRefused(_hub.Log, _node, _hub.Settings.Terminals.MaxPerNode);
-            RefuseOpening(m.Name);
+            // The node tells of the terminal before it answers the request that made it.
+            if (_awaitingOpen.ContainsKey(m.Name))
+                RefuseOpening(m.Name);
+            else if (_refusedOpening.Count < _requests.Count)
+                _refusedOpening.Add(m.Name);
             session.Bridge.Tell(new ToNode(session.Epoch, new ConnectResponse
             {
                 TerminalClose = new TerminalClose { Incarnation = m.Incarnation, Reason = "the node has as many terminals as the hub allows (akkahub.terminals.max-per-node)" },
@@ -444,14 +477,11 @@ public sealed partial class NodeActor
             return;
         }
 
+        _refusedOpening.Remove(m.Name);
         CloseSuperseded(session, m.Name, m.TimeUnixUs);
         session.Link(m.Name, incarnation, m.Incarnation, StreamKind.Terminal, 0);
         AddOpened(m.Name, m.Incarnation, StreamKind.Terminal, m.Size, m.TimeUnixUs, m.CommandLine);
-        _pending.AfterLast(() =>
-        {
-            PublishTerminal(StreamKind.Terminal, MeshEventType.TerminalOpened, m.Name, "opened");
-            AnswerOpened(m.Name);
-        });
+        _pending.AfterLast(() => AnswerOpened(m.Name));
     }
 
     private void CloseSuperseded(NodeSession session, string name, long timeUnixUs)
@@ -524,7 +554,6 @@ public sealed partial class NodeActor
             return;
         session.Link(name, incarnation, m.Incarnation, StreamKind.Command, 0);
         AddOpened(name, m.Incarnation, StreamKind.Command, command.Accepted.Request.Pty, m.TimeUnixUs, CommandLine(command));
-        _pending.AfterLast(() => _hub.Publish(Context.System, MeshEventType.CommandStarted, Names.Command(_node, m.CommandId), "started"));
     }
 
     private void OnCommandExited(NodeSession session, CommandExited m)
@@ -555,9 +584,14 @@ public sealed partial class NodeActor
             if (!_pending.IsEmpty)
                 _pending.AfterLast(Acknowledge);
             else if (_writing)
+            {
                 (_inFlight[^1].Durable ??= []).Add(Acknowledge);
+                _inFlightFactBytes += PendingEvents.EventOverhead;
+            }
             else
+            {
                 Acknowledge();
+            }
         }
     }
 

@@ -43,6 +43,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
     private NodeSession? _session;
     private List<PendingRow> _inFlight = [];
     private int _inFlightDone;
+    private long _inFlightFactBytes;
     private bool _writing;
     private long _writeStarted;
     private long _journaledBytes;
@@ -270,6 +271,11 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
 
     private long _pendingReported;
 
+    // What is written now counts in: it is held until it is durable. Clients get half, so that what they ask for never makes
+    // a node seem to say too much.
+    private bool IsFull => _pending.FactBytes + _inFlightFactBytes >= _hub.Settings.Flow.MaxPendingFactBytes;
+    private bool IsFullForClients => _pending.FactBytes + _inFlightFactBytes >= _hub.Settings.Flow.MaxPendingFactBytes / 2;
+
     /// <summary>Starts the next write unless one is under way: no timer, what has gathered meanwhile is the batch.</summary>
     private void Flush()
     {
@@ -281,6 +287,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
 
         _inFlight = _pending.Take(_hub.Settings.Flow.MaxWriteBytes);
         _inFlightDone = 0;
+        _inFlightFactBytes = _inFlight.Sum(r => r.FactBytes);
         _writing = true;
         _writeStarted = Stopwatch.GetTimestamp();
         ReportPending();
@@ -292,8 +299,9 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
 
     private void ReportPending()
     {
-        _hub.Metrics.QueueDepth(HubQueue.NodePending, _pending.Bytes - _pendingReported);
-        _pendingReported = _pending.Bytes;
+        var pending = _pending.Bytes + _pending.FactBytes;
+        _hub.Metrics.QueueDepth(HubQueue.NodePending, pending - _pendingReported);
+        _pendingReported = pending;
     }
 
     private void OnDurable(NodeEvents events)
@@ -308,6 +316,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
 
         _hub.Metrics.Appended(Stopwatch.GetElapsedTime(_writeStarted), _inFlight.Sum(r => r.OutputBytes), _inFlight.Sum(r => r.Events.Events.Count));
         _inFlight = [];
+        _inFlightFactBytes = 0;
         _writing = false;
         ReportProgress();
         WakeReaders();
@@ -378,7 +387,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
 
     private void OnTick()
     {
-        var now = _hub.NowUnixUs();
+        var now = _hub.ElapsedUs();
         _requests.Expire(now);
         foreach (var (_, reader) in _readers.TakeExpired(now))
             AnswerRead(reader.Asker, reader.Request, mayWait: false);

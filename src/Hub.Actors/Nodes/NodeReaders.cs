@@ -13,8 +13,8 @@ internal sealed class NodeReaders(int capacity)
 
     /// <param name="Asker">Who asked.</param>
     /// <param name="Request">What was asked, its start resolved to a cursor.</param>
-    /// <param name="DeadlineUnixUs">When it is answered at the latest, with nothing if need be.</param>
-    internal readonly record struct Waiting(IActorRef Asker, ReadHistoryRequest Request, long DeadlineUnixUs);
+    /// <param name="DeadlineUs">When it is answered at the latest, with nothing if need be.</param>
+    internal readonly record struct Waiting(IActorRef Asker, ReadHistoryRequest Request, long DeadlineUs);
 
     public int Count { get; private set; }
 
@@ -39,14 +39,14 @@ internal sealed class NodeReaders(int capacity)
     }
 
     /// <summary>Takes those whose time has run out.</summary>
-    public List<(string Stream, Waiting Waiting)> TakeExpired(long nowUnixUs)
+    public List<(string Stream, Waiting Waiting)> TakeExpired(long nowUs)
     {
         var expired = new List<(string, Waiting)>();
         foreach (var (stream, list) in _waiting)
         {
             foreach (var waiting in list)
             {
-                if (waiting.DeadlineUnixUs <= nowUnixUs)
+                if (waiting.DeadlineUs <= nowUs)
                     expired.Add((stream, waiting));
             }
         }

@@ -13,7 +13,7 @@ internal sealed class NodeRequests(int capacity)
     private readonly Dictionary<long, Pending> _pending = [];
     private long _next;
 
-    private readonly record struct Pending(IActorRef Asker, Action<RequestResult, IActorRef> Answer, long DeadlineUnixUs);
+    private readonly record struct Pending(IActorRef Asker, Action<RequestResult, IActorRef> Answer, long DeadlineUs);
 
     public int Count => _pending.Count;
 
@@ -24,11 +24,11 @@ internal sealed class NodeRequests(int capacity)
     public void Begin(long epoch) => _next = epoch << 32;
 
     /// <summary>Keeps a request; null when there are too many.</summary>
-    public long? TryAdd(IActorRef asker, Action<RequestResult, IActorRef> answer, long deadlineUnixUs)
+    public long? TryAdd(IActorRef asker, Action<RequestResult, IActorRef> answer, long deadlineUs)
     {
         if (_pending.Count >= capacity)
             return null;
-        _pending.Add(++_next, new Pending(asker, answer, deadlineUnixUs));
+        _pending.Add(++_next, new Pending(asker, answer, deadlineUs));
         return _next;
     }
 
@@ -39,12 +39,12 @@ internal sealed class NodeRequests(int capacity)
     }
 
     /// <summary>Ends those whose time has run out.</summary>
-    public void Expire(long nowUnixUs)
+    public void Expire(long nowUs)
     {
         List<long>? late = null;
         foreach (var (number, request) in _pending)
         {
-            if (request.DeadlineUnixUs <= nowUnixUs)
+            if (request.DeadlineUs <= nowUs)
                 (late ??= []).Add(number);
         }
 

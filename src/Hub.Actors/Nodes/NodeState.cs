@@ -30,8 +30,8 @@ public sealed class NodeState
         {
             HeadBytes = settings.Commands.HeadBytes,
             MaxBytes = settings.Commands.TailBytes,
-            // Bytes bound a command's tail; this many chunks hold them even if none is merged beyond a quarter.
-            MaxChunks = Math.Max(settings.History.MaxChunks, (int)Math.Min(int.MaxValue, settings.Commands.TailBytes / 1024)),
+            // Bytes bound a command's head and tail; this many chunks hold them as long as pieces are 256 bytes on average.
+            MaxChunks = Math.Max(settings.History.MaxChunks, (int)Math.Min(int.MaxValue, Math.Max(settings.Commands.HeadBytes, settings.Commands.TailBytes) / 256)),
         };
     }
 
@@ -131,18 +131,9 @@ public sealed class NodeState
     /// <summary>Finds a history by the incarnation that lives in it.</summary>
     public TerminalHistory? FindLive(IncarnationId incarnation) => _live.GetValueOrDefault(incarnation);
 
-    /// <summary>Bytes of output kept for commands.</summary>
-    public long CommandBytes()
-    {
-        var sum = 0L;
-        foreach (var command in _commandOrder)
-        {
-            if (_histories.TryGetValue(Names.CommandStream(command.Id), out var history))
-                sum += history.RetainedBytes;
-        }
-
-        return sum;
-    }
+    /// <summary>About how many bytes of memory a command's output takes; 0 if it has none.</summary>
+    public long OutputMemory(CommandRecord command) =>
+        _histories.TryGetValue(Names.CommandStream(command.Id), out var history) ? history.RetainedMemory : 0;
 
     /// <summary>The whole state in its stored form; shares immutable memory, so it may be serialized on another thread.</summary>
     public NodeSnapshot Capture()

@@ -7,6 +7,9 @@ namespace Hub.Actors.Nodes;
 /// <summary>What clients see of terminals and commands.</summary>
 internal static class NodeViews
 {
+    private const int MaxListedArguments = 64;
+    private const int MaxListedText = 1024;
+
     public static Terminal Terminal(string node, TerminalHistory history)
     {
         var newest = history.Newest!;
@@ -50,5 +53,37 @@ internal static class NodeViews
         };
         command.Argv.Add(request.Argv);
         return command;
+    }
+
+    /// <summary>Cuts a view's long texts, as <see cref="ListCommandsResponse.Commands"/> says; the view itself is changed.</summary>
+    public static Command Shortened(Command command)
+    {
+        command.Cwd = Cut(command.Cwd, MaxListedText);
+        command.Message = Cut(command.Message, MaxListedText);
+        var left = MaxListedText;
+        for (var i = 0; i < command.Argv.Count; i++)
+        {
+            if (i < MaxListedArguments && command.Argv[i].Length <= left)
+            {
+                left -= command.Argv[i].Length;
+                continue;
+            }
+
+            command.Argv[i] = i < MaxListedArguments ? Cut(command.Argv[i], left) : "…";
+            while (command.Argv.Count > i + 1)
+                command.Argv.RemoveAt(command.Argv.Count - 1);
+        }
+
+        return command;
+    }
+
+    private static string Cut(string text, int length)
+    {
+        if (text.Length <= length)
+            return text;
+        // Half of a character outside the first plane is none.
+        if (length > 0 && char.IsHighSurrogate(text[length - 1]))
+            length--;
+        return text[..length] + "…";
     }
 }

@@ -7,15 +7,18 @@ namespace Hub.Actors.Nodes;
 
 /// <summary>
 /// What a node's actor has accepted and not written yet, in order. While one write is under way the next one grows here:
-/// arrivals of a stream become one event, so a busy node writes few large rows and an idle one writes at once. Bounded by
-/// the credit that was granted for output and by the bounds on requests for all else.
+/// arrivals of a stream become one event, so a busy node writes few large rows and an idle one writes at once. Output is
+/// bounded by the credit that was granted for it; all else is counted here, and the actor keeps it within its bound.
 /// </summary>
 public sealed class PendingEvents(int maxEventBytes)
 {
-    private const int EventOverhead = 48;
+    /// <summary>What an event, or someone who waits for one, counts beyond its own bytes.</summary>
+    public const int EventOverhead = 48;
 
     private readonly Queue<PendingRow> _rows = new();
     private readonly Dictionary<IncarnationId, OutputBuilder> _open = [];
+    // The size that was said last at a stream's end, while nothing came after it.
+    private readonly Dictionary<IncarnationId, StreamResized> _resizes = [];
     private PendingRow? _row;
     private int _rowBytes;
 
@@ -25,7 +28,10 @@ public sealed class PendingEvents(int maxEventBytes)
     /// <summary>Bytes of output waiting.</summary>
     public long Bytes { get; private set; }
 
-    /// <summary>Adds a fact. Later output of the same stream comes after it.</summary>
+    /// <summary>About how many bytes wait that are not output.</summary>
+    public long FactBytes { get; private set; }
+
+    /// <summary>Adds a fact. Later output of the same stream comes after it. A size takes the place of one at the same offset.</summary>
     /// <param name="e">The fact.</param>
     /// <param name="stream">The stream it belongs to, if any.</param>
     /// <param name="durable">Run once the fact is durable and applied.</param>
@@ -34,8 +40,12 @@ public sealed class PendingEvents(int maxEventBytes)
     {
         if (stream is { } id && _open.Remove(id, out var builder))
             builder.Seal();
-        var row = Row(EventOverhead + e.CalculateSize());
+        if (Replaces(e, stream))
+            return;
+        var size = EventOverhead + e.CalculateSize();
+        var row = Row(size);
         row.Events.Events.Add(e);
+        Charge(row, size);
         if (durable is not null)
             (row.Durable ??= []).Add(durable);
         if (dropped is not null)
@@ -53,12 +63,14 @@ public sealed class PendingEvents(int maxEventBytes)
     {
         var row = _row ?? _rows.Last();
         (row.Durable ??= []).Add(durable);
+        Charge(row, EventOverhead);
     }
 
     /// <summary>Adds bytes of a stream; they join the bytes before them where they follow without a hole.</summary>
     public void AddOutput(IncarnationId stream, ByteString wireId, long offset, ReadOnlyMemory<byte> data, OutputChannel channel, long timeUnixUs)
     {
         Bytes += data.Length;
+        _resizes.Remove(stream);
         if (_open.TryGetValue(stream, out var builder))
         {
             if (builder.Channel == channel && _rowBytes + data.Length <= maxEventBytes)
@@ -86,16 +98,50 @@ public sealed class PendingEvents(int maxEventBytes)
     public List<PendingRow> Take(long maxBytes)
     {
         CloseRow();
+        _resizes.Clear();
         var rows = new List<PendingRow>(1);
         var taken = 0L;
         while (_rows.TryPeek(out var row) && (rows.Count == 0 || taken + row.OutputBytes <= maxBytes))
         {
             taken += row.OutputBytes;
+            FactBytes -= row.FactBytes;
             rows.Add(_rows.Dequeue());
         }
 
         Bytes -= taken;
         return rows;
+    }
+
+    private bool Replaces(NodeEvent e, IncarnationId? stream)
+    {
+        if (stream is not { } id)
+        {
+            // It may be about any stream.
+            _resizes.Clear();
+            return false;
+        }
+
+        if (e.Resized is not { } resized)
+        {
+            _resizes.Remove(id);
+            return false;
+        }
+
+        if (_resizes.TryGetValue(id, out var before) && before.Offset == resized.Offset)
+        {
+            before.Size = resized.Size;
+            before.TimeUnixUs = resized.TimeUnixUs;
+            return true;
+        }
+
+        _resizes[id] = resized;
+        return false;
+    }
+
+    private void Charge(PendingRow row, int bytes)
+    {
+        row.FactBytes += bytes;
+        FactBytes += bytes;
     }
 
     private PendingRow Row(int bytes)
@@ -165,6 +211,8 @@ public sealed class PendingRow
     public NodeEvents Events { get; } = new();
     /// <summary>Bytes of output in it.</summary>
     public long OutputBytes { get; internal set; }
+    /// <summary>About how many bytes of it are not output.</summary>
+    public long FactBytes { get; internal set; }
     /// <summary>Run, in order, once it is durable and applied.</summary>
     public List<Action>? Durable { get; internal set; }
     /// <summary>Run, in order, if the actor stops before it knows whether the row is durable.</summary>

@@ -35,7 +35,9 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
     public bool HasSession { get; set; }
     /// <summary>It was expected back when the partition started.</summary>
     public bool WasExpected { get; set; }
-    public long DetachedUnixUs { get; set; }
+    public long DetachedUnixUs { get; private set; }
+    /// <summary>The same by the clock that only goes on (<see cref="HubRuntime.ElapsedUs"/>).</summary>
+    public long DetachedUs { get; private set; }
 
     public IActorRef? Actor { get; set; }
     public ActorStage Stage { get; set; }
@@ -60,6 +62,8 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
         StateSinceUnixUs = nowUnixUs;
         return true;
     }
+
+    public void Detach(long nowUnixUs, long nowUs) => (DetachedUnixUs, DetachedUs) = (nowUnixUs, nowUs);
 
     public void Take(LivenessReport report)
     {

@@ -52,6 +52,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
     private readonly Queue<MembershipChanged> _unwritten = new();
     private readonly HashSet<string> _awaitingStore = new(StringComparer.Ordinal);
     private long _startedUnixUs;
+    private long _startedUs;
     private IActorRef? _membership;
     private bool _membershipFailed;
     private bool _ready;
@@ -65,6 +66,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
         _snapshots = snapshots;
         _storeProbe = storeProbe;
         _startedUnixUs = hub.NowUnixUs();
+        _startedUs = hub.ElapsedUs();
     }
 
     /// <inheritdoc/>
@@ -410,7 +412,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
             entry.Failures = 0;
         entry.LastFailureUnixUs = now;
         entry.HasSession = false;
-        entry.DetachedUnixUs = now;
+        entry.Detach(now, _hub.ElapsedUs());
         entry.Stage = NodeEntry.ActorStage.Backoff;
         entry.AwaitsStore = true;
         _awaitingStore.Remove(entry.Name);
@@ -451,7 +453,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
     private void OnDetached(NodeEntry entry, SessionClosed end)
     {
         entry.HasSession = false;
-        entry.DetachedUnixUs = end.TimeUnixUs;
+        entry.Detach(end.TimeUnixUs, _hub.ElapsedUs());
         entry.Descriptor = entry.Descriptor.Clone();
         entry.Descriptor.SessionEnd = end;
         entry.Descriptor.LastSeenUnixUs = entry.LastSeenUnixUs;
@@ -500,11 +502,11 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
     {
         if (!_ready || _handingOff)
             return;
-        var now = _hub.NowUnixUs();
+        var (now, elapsed) = (_hub.NowUnixUs(), _hub.ElapsedUs());
         var limits = _hub.Settings.Liveness;
         // Nobody is let in: nobody is missing. The grace begins when they may come.
         if (!_hub.Readiness.IsReady)
-            _startedUnixUs = now;
+            (_startedUnixUs, _startedUs) = (now, elapsed);
         foreach (var entry in _nodes.Values)
         {
             if (entry.HasSession || entry.Registering)
@@ -512,20 +514,20 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
             // Held back by the store, not gone: judged once its actor is there again.
             if (entry.AwaitsStore || entry.Stage is NodeEntry.ActorStage.Starting)
             {
-                entry.DetachedUnixUs = now;
+                entry.Detach(now, elapsed);
                 continue;
             }
 
             switch (entry.State)
             {
-                case NodeStatus.Connecting when now - Math.Max(_startedUnixUs, entry.DetachedUnixUs) > limits.StartGrace.TotalMicroseconds:
+                case NodeStatus.Connecting when elapsed - Math.Max(_startedUs, entry.DetachedUs) > limits.StartGrace.TotalMicroseconds:
                     Enter(entry, NodeStatus.Offline, "it did not come back after the hub's start");
                     WriteDetached(entry);
                     break;
-                case NodeStatus.Stale when now - entry.DetachedUnixUs > limits.OfflineAfter.TotalMicroseconds:
+                case NodeStatus.Stale when elapsed - entry.DetachedUs > limits.OfflineAfter.TotalMicroseconds:
                     Enter(entry, NodeStatus.Offline, $"not seen for {limits.OfflineAfter}");
                     break;
-                case NodeStatus.Online or NodeStatus.Draining when now - entry.DetachedUnixUs > ReattachGrace.TotalMicroseconds:
+                case NodeStatus.Online or NodeStatus.Draining when elapsed - entry.DetachedUs > ReattachGrace.TotalMicroseconds:
                     Enter(entry, NodeStatus.Stale, "its session was lost");
                     break;
                 case NodeStatus.Offline when limits.ForgetAfter is { } after && entry.Forgetter is null && now - LastThere(entry) > after.TotalMicroseconds:

@@ -29,7 +29,7 @@ public sealed record HubSettings
 /// <summary>Bounds of one terminal's history; the tighter one binds.</summary>
 public sealed record HistorySettings
 {
-    /// <summary>Most chunks kept.</summary>
+    /// <summary>Most chunks kept; as many at most of the beginning that <see cref="HeadBytes"/> keeps.</summary>
     public int MaxChunks { get; init; } = 150;
     /// <summary>Most bytes kept, arrival marks counted in (16 bytes each).</summary>
     public long MaxBytes { get; init; } = 1024 * 1024;
@@ -71,7 +71,7 @@ public sealed record CommandSettings
     public long HeadBytes { get; init; } = 256 * 1024;
     /// <summary>Bytes kept of the end of a command's output.</summary>
     public long TailBytes { get; init; } = 256 * 1024;
-    /// <summary>Most bytes of output kept over all commands of a node; the oldest finished command goes first.</summary>
+    /// <summary>Most output kept over all commands of a node, as memory it takes; the oldest finished command goes first.</summary>
     public long MaxOutputBytes { get; init; } = 16 * 1024 * 1024;
     /// <summary>Most commands of a node that run at once.</summary>
     public int MaxRunning { get; init; } = 32;
@@ -94,6 +94,11 @@ public sealed record FlowSettings
     public int MaxWriteBytes { get; init; } = 512 * 1024;
     /// <summary>Most messages that need no credit (heartbeats, what opened, changed or ended; not answers) that a node may send in a second.</summary>
     public int MaxControlMessages { get; init; } = 1024;
+    /// <summary>
+    /// Most bytes of a node's facts that wait for the store: all that is not output, which its credit bounds. At half of it
+    /// clients' requests are refused, at all of it a node that says more is cut off.
+    /// </summary>
+    public long MaxPendingFactBytes { get; init; } = 4 * 1024 * 1024;
 }
 
 /// <summary>When a node counts as online, stale or offline.</summary>

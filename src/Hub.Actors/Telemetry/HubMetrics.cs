@@ -256,7 +256,7 @@ public enum HubQueue
     Admission,
     /// <summary>Messages waiting to be written to node streams.</summary>
     BridgeOutbound,
-    /// <summary>Messages of nodes that wait for the write under way.</summary>
+    /// <summary>Bytes of nodes, output and all else, that wait for the write under way.</summary>
     NodePending,
     /// <summary>Inputs and other requests whose answer a node still owes.</summary>
     NodeInputs,

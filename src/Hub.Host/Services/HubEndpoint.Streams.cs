@@ -124,13 +124,14 @@ public sealed partial class HubEndpoint
         var selector = LabelSelector.Parse(request.LabelSelector);
         Requests.EventCursor("resume_token", request.ResumeToken);
         var cursor = request.ResumeToken;
+        var shown = new ShownNodes(resumed: cursor.Length > 0);
         if (cursor.Length == 0)
         {
             // The place in the log is taken before the snapshot: what changes meanwhile is seen twice rather than not at all.
             cursor = (await ReadEventsAsync(new ReadEvents("", long.MaxValue, "", null), context.CancellationToken).ConfigureAwait(false)).Next;
             foreach (var node in await ListAsync(context).ConfigureAwait(false))
             {
-                if (selector.Matches(node))
+                if (shown.Take(node.Name, selector.Matches(node)))
                     await responseStream.WriteAsync(new WatchNodesResponse { Node = node, ResumeToken = cursor }, context.CancellationToken).ConfigureAwait(false);
             }
 
@@ -144,7 +145,7 @@ public sealed partial class HubEndpoint
             {
                 if (!Names.TryParseNode(e.Subject, out var name))
                     continue;
-                var change = await ChangeAsync(name, e, selector, context).ConfigureAwait(false);
+                var change = await ChangeAsync(name, e, selector, shown, context).ConfigureAwait(false);
                 if (change is not null)
                     await responseStream.WriteAsync(change, context.CancellationToken).ConfigureAwait(false);
             }
@@ -275,14 +276,23 @@ public sealed partial class HubEndpoint
         await ended.CancelAsync().ConfigureAwait(false);
     }
 
-    private async Task<WatchNodesResponse?> ChangeAsync(string name, MeshEvent e, LabelSelector selector, ServerCallContext context)
+    private async Task<WatchNodesResponse?> ChangeAsync(string name, MeshEvent e, LabelSelector selector, ShownNodes shown, ServerCallContext context)
     {
         if (e.Type == MeshEventType.NodeForgotten)
+        {
+            shown.Forget(e.Subject);
             return new WatchNodesResponse { Removed = e.Subject, ResumeToken = e.Cursor };
+        }
+
         try
         {
             var node = (await registry.AskAsync<GetNodeResponse>(name, new GetNodeRequest { Name = e.Subject }, context.CancellationToken).ConfigureAwait(false)).Node;
-            return selector.Matches(node) ? new WatchNodesResponse { Node = node, ResumeToken = e.Cursor } : null;
+            var matches = selector.Matches(node);
+            if (!shown.Take(e.Subject, matches))
+                return null;
+            return matches
+                ? new WatchNodesResponse { Node = node, ResumeToken = e.Cursor }
+                : new WatchNodesResponse { Removed = e.Subject, ResumeToken = e.Cursor };
         }
         catch (NodeRequestFailedException f) when (f.Failure.Kind == FailureKind.NotFound)
         {

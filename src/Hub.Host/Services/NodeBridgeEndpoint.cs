@@ -22,7 +22,7 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
         using var place = await admission.EnterAsync(context.CancellationToken).ConfigureAwait(false);
         var stream = new NodeStream(responseStream, hub, place.Dispose);
         var parent = await bridges.GetAsync(context.CancellationToken).ConfigureAwait(false);
-        var bridge = await parent.Ask<IActorRef>(new OpenBridge(hello, stream), OpenTimeout, context.CancellationToken).ConfigureAwait(false);
+        var bridge = await OpenAsync(parent, hello, stream).ConfigureAwait(false);
 
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken);
         await using var revoked = context.GetPrincipal().Revoked.UnsafeRegister(static b => ((IActorRef)b!).Tell(
@@ -41,6 +41,23 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
         await reading.ConfigureAwait(false);
         if (stream.Failure is { } failure)
             throw ToRpc(failure);
+    }
+
+    /// <summary>
+    /// Makes the stream's bridge. Not given up when the node breaks off meanwhile: the bridge would be there, and nobody would
+    /// know it to tell it of the end. One that is made too late finds a stream that takes nothing, and ends by itself.
+    /// </summary>
+    private static async Task<IActorRef> OpenAsync(IActorRef parent, NodeHello hello, NodeStream stream)
+    {
+        try
+        {
+            return await parent.Ask<IActorRef>(new OpenBridge(hello, stream), OpenTimeout, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (AskTimeoutException)
+        {
+            stream.Complete(null);
+            throw HubErrors.NotReady("the hub is busy; try again", OpenTimeout / 10);
+        }
     }
 
     /// <summary>A failure as clients get it.</summary>

@@ -31,7 +31,7 @@ public static class SettingTable
         Of("akkahub.store.busy-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(50)), "How long another process may lock the store before a write fails.", s => s.Host.StoreBusyTimeout),
         Of("akkahub.store.check-max-size", Size<long>(0, 1024 * Gigabyte), "A larger store is not searched for corruption at start; its header and schema always are.", s => s.Host.StoreCheckMaxBytes),
 
-        Of("akkahub.history.max-chunks", Int("chunks", 1, 1_000_000), "Most chunks kept of a terminal's history. The tighter of this and max-bytes binds.", s => s.Hub.History.MaxChunks),
+        Of("akkahub.history.max-chunks", Int("chunks", 1, 1_000_000), "Most chunks kept of a terminal's history, and as many of what head-bytes keeps. The tighter of this and the bytes binds.", s => s.Hub.History.MaxChunks),
         Of("akkahub.history.max-bytes", Size<long>(4 * 1024, Gigabyte), "Most bytes kept of a terminal's history, arrival marks counted in (16 bytes each).", s => s.Hub.History.MaxBytes),
         Of("akkahub.history.max-chunk-bytes", Size<int>(1024, 64 * 1024), "Most bytes in a chunk; what a node may send in one message. At most max-bytes.", s => s.Hub.History.MaxChunkBytes),
         Of("akkahub.history.merge-bytes", Size<int>(0, 64 * 1024), "Neighbouring small arrivals are merged up to a chunk of this size; 0 for never. At most max-chunk-bytes.", s => s.Hub.History.MergeBytes),
@@ -49,7 +49,7 @@ public static class SettingTable
         Of("akkahub.commands.retention", Duration(TimeSpan.FromMinutes(1), TimeSpan.FromDays(365)), "How long a finished command is kept.", s => s.Hub.Commands.Retention),
         Of("akkahub.commands.head-bytes", Size<long>(0, Gigabyte), "Kept of the beginning of a command's output.", s => s.Hub.Commands.HeadBytes),
         Of("akkahub.commands.tail-bytes", Size<long>(4 * 1024, Gigabyte), "Kept of the end of a command's output.", s => s.Hub.Commands.TailBytes),
-        Of("akkahub.commands.max-output-bytes", Size<long>(64 * 1024, 16 * Gigabyte), "Most output kept over all commands of a node; the oldest finished one goes first.", s => s.Hub.Commands.MaxOutputBytes),
+        Of("akkahub.commands.max-output-bytes", Size<long>(64 * 1024, 16 * Gigabyte), "Most output kept over all commands of a node, as memory it takes; the oldest finished one goes first.", s => s.Hub.Commands.MaxOutputBytes),
         Of("akkahub.commands.max-running", Int("commands", 1, 1024), "Most commands of a node that run at once. At most max-records.", s => s.Hub.Commands.MaxRunning),
 
         Of("akkahub.flow.initial-window", Size<int>(4 * 1024, 16 * 1024 * 1024), "Window of an idle terminal's stream. At least history.max-chunk-bytes, so that every message fits.", s => s.Hub.Flow.InitialWindowBytes),
@@ -59,6 +59,7 @@ public static class SettingTable
         Of("akkahub.flow.max-event-bytes", Size<int>(4 * 1024, 16 * 1024 * 1024), "Most output in one journal row. At least history.max-chunk-bytes.", s => s.Hub.Flow.MaxEventBytes),
         Of("akkahub.flow.max-write-bytes", Size<int>(4 * 1024, 64 * 1024 * 1024), "Most output in one write of a node. At least max-event-bytes.", s => s.Hub.Flow.MaxWriteBytes),
         Of("akkahub.flow.max-control-messages", Int("messages a second", 16, 1_000_000), "Most messages that need no credit (heartbeats, what opened, changed or ended; not answers) that a node may send in a second; one that sends more breaks the protocol.", s => s.Hub.Flow.MaxControlMessages),
+        Of("akkahub.flow.max-pending-facts", Size<long>(256 * 1024, Gigabyte), "Most bytes of a node's openings, sizes, gaps, purges, commands and their like that wait for the store. At half of it requests are refused, at all of it a node that sends more is cut off.", s => s.Hub.Flow.MaxPendingFactBytes),
 
         Of("akkahub.liveness.heartbeat-interval", Duration(TimeSpan.FromMilliseconds(200), TimeSpan.FromMinutes(10)), "Shortest heartbeat interval.", s => s.Hub.Liveness.HeartbeatInterval),
         Of("akkahub.liveness.max-heartbeats-per-second", Int("heartbeats a second", 1, 1_000_000), "What a member wants to take at most: the interval lengthens as nodes grow in number.", s => s.Hub.Liveness.MaxHeartbeatsPerSecond),

@@ -64,7 +64,7 @@ public abstract class ActorSpec : TestKit
         Sys.EventStream.Subscribe(Sys.ActorOf(Props.Create(() => new ErrorCollector(_errors))), typeof(Error));
     }
 
-    protected FakeTimeProvider Time { get; } = new(new DateTimeOffset(2026, 3, 1, 12, 0, 0, TimeSpan.Zero));
+    protected SteppedTime Time { get; } = new(new DateTimeOffset(2026, 3, 1, 12, 0, 0, TimeSpan.Zero));
 
     protected HubRuntime Hub { get; }
 
@@ -156,6 +156,19 @@ public abstract class ActorSpec : TestKit
         base.AfterAll();
         if (!_errorsAllowed)
             _errors.ShouldBeEmpty();
+    }
+
+    /// <summary>A clock that can be set while time goes on.</summary>
+    protected sealed class SteppedTime(DateTimeOffset start) : FakeTimeProvider(start)
+    {
+        private long _step;
+
+        /// <summary>Somebody sets the wall clock.</summary>
+        public void StepWallClock(TimeSpan by) => Interlocked.Add(ref _step, by.Ticks);
+
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow().AddTicks(Interlocked.Read(ref _step));
+
+        public override long GetTimestamp() => base.GetUtcNow().Ticks;
     }
 
     private sealed class ErrorCollector : UntypedActor

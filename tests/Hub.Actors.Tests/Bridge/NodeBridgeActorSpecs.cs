@@ -108,6 +108,27 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
     }
 
     [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_a_busy_stream_was_granted_goes_back_when_it_ends(bool streamAlone)
+    {
+        var (bridge, _) = Welcomed(Live("main", 1));
+        bridge.Tell(Bytes(1, 10, new string('x', 60)));
+        bridge.Tell(new Progress(1, [new(Inc(1), 70, false, 1)]));
+        Flow(1, f => f.AckOffset == 70).LimitOffset.ShouldBe(270);
+        Hub.Budget.Used.ShouldBe(100);
+        if (streamAlone)
+        {
+            bridge.Tell(new Progress(1, [new(Inc(1), 70, true, 0)]));
+            Flow(1, f => f.Closed);
+            Hub.Budget.Used.ShouldBe(0);
+        }
+
+        bridge.Tell(new EndStream(DisconnectReason.HubStopping, "hub-stopped", "words"));
+        Ended(bridge);
+    }
+
+    [Theory]
     [InlineData(10, 101, "beyond its credit")]
     [InlineData(111, 1, "beyond its credit")]
     public void Output_beyond_the_credit_is_a_breach(long offset, int length, string words)
@@ -254,6 +275,27 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
         var detach = AdvanceUntil<Detach>(node, TimeSpan.FromSeconds(5), 20);
         (detach.Cause, detach.Unacknowledged).ShouldBe(("heartbeat-timeout", 9));
         Ended(bridge).Reason.ShouldBe(DisconnectReason.HeartbeatTimeout);
+    }
+
+    [Theory]
+    [InlineData(2)]
+    [InlineData(-2)]
+    public void A_wall_clock_that_is_set_changes_nothing_but_what_is_shown(int hours)
+    {
+        var (bridge, node) = Welcomed();
+        Beat();
+        var before = node.ExpectMsg<LivenessReport>(Bound).SeenUnixUs;
+        Time.StepWallClock(TimeSpan.FromHours(hours));
+        Advance(TimeSpan.FromSeconds(5));
+        node.ExpectNoMsg(Moment);
+        Advance(TimeSpan.FromSeconds(5));
+        Beat();
+        var report = node.ExpectMsg<LivenessReport>(Bound);
+        report.State.ShouldBe(NodeStatus.Online);
+        TimeSpan.FromMicroseconds(report.SeenUnixUs - before).ShouldBe(TimeSpan.FromHours(hours) + TimeSpan.FromSeconds(10), TimeSpan.FromSeconds(1));
+        AdvanceUntil<LivenessReport>(node, TimeSpan.FromSeconds(5), 10).State.ShouldBe(NodeStatus.Stale);
+
+        void Beat() => bridge.Tell(new ConnectRequest { Heartbeat = new NodeHeartbeat() });
     }
 
     [Fact]

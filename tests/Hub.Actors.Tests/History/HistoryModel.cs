@@ -34,19 +34,20 @@ internal sealed class HistoryModel(HistorySettings settings)
         {
             var offset = life.Cells.Count;
             var length = Math.Min(data.Length - at, settings.MaxChunkBytes);
-            if (offset < settings.HeadBytes)
+            var inHead = offset < settings.HeadBytes && HeadChunks(life) < settings.MaxChunks;
+            if (inHead)
                 length = (int)Math.Min(length, settings.HeadBytes - offset);
             var last = _chunks.Count == 0 || life.Broken ? null : _chunks[^1];
             if (last is not null && last.Life == life && last.Channel == channel && last.Length + length <= settings.MergeBytes
                 && last.Marks < settings.MaxMarks && Cost(last) + length + 16 <= settings.MaxBytes
-                && (last.Offset < settings.HeadBytes) == (offset < settings.HeadBytes))
+                && last.IsHead == inHead)
             {
                 last.Length += length;
                 last.Marks++;
             }
             else
             {
-                _chunks.Add(new Chunk(life, offset, channel) { Length = length });
+                _chunks.Add(new Chunk(life, offset, channel, inHead) { Length = length });
                 life.Broken = false;
             }
 
@@ -168,7 +169,7 @@ internal sealed class HistoryModel(HistorySettings settings)
         foreach (var gap in life.Gaps)
         {
             // Once a chunk after its beginning was evicted, a gap is part of what was evicted.
-            if (at >= gap.From && at < gap.To && (gap.From >= life.EvictedTo || gap.From < settings.HeadBytes))
+            if (at >= gap.From && at < gap.To && (gap.From >= life.EvictedTo || gap.From < HeadEnd(life)))
             {
                 end = gap.To;
                 return gap.Cause;
@@ -189,7 +190,7 @@ internal sealed class HistoryModel(HistorySettings settings)
             EvictedBytes += oldest.Length;
             oldest.Life.EvictedTo = oldest.Offset + oldest.Length;
             // Of the sizes in what was evicted only the one still in force is of use.
-            var passed = oldest.Life.Sizes.Keys.Where(o => o >= settings.HeadBytes && o <= oldest.Life.EvictedTo).ToList();
+            var passed = oldest.Life.Sizes.Keys.Where(o => o >= HeadEnd(oldest.Life) && o <= oldest.Life.EvictedTo).ToList();
             foreach (var offset in passed.SkipLast(1))
                 oldest.Life.Sizes.Remove(offset);
             while (Lives[0] != oldest.Life && !_chunks.Exists(c => c.Life == Lives[0]))
@@ -204,7 +205,14 @@ internal sealed class HistoryModel(HistorySettings settings)
         Lives.Remove(life);
     }
 
-    private bool IsHead(Chunk chunk) => chunk.Offset < settings.HeadBytes;
+    private static bool IsHead(Chunk chunk) => chunk.IsHead;
+
+    private int HeadChunks(Life life) => _chunks.Count(c => c.Life == life && c.IsHead);
+
+    // A head of as many chunks as there may be has ended, wherever its bytes end.
+    private long HeadEnd(Life life) => HeadChunks(life) < settings.MaxChunks
+        ? settings.HeadBytes
+        : _chunks.Where(c => c.Life == life && c.IsHead).Max(c => (long)c.Offset + c.Length);
 
     private static long Cost(Chunk chunk) => chunk.Length + (16 * chunk.Marks);
 
@@ -224,7 +232,7 @@ internal sealed class HistoryModel(HistorySettings settings)
 
     internal readonly record struct Cell(byte Value, long Time, OutputChannel Channel);
 
-    private sealed record Chunk(Life Life, long Offset, OutputChannel Channel)
+    private sealed record Chunk(Life Life, long Offset, OutputChannel Channel, bool IsHead)
     {
         public int Length { get; set; }
         public int Marks { get; set; }

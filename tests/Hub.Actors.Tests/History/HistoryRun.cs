@@ -88,7 +88,8 @@ internal sealed class HistoryRun(HistorySettings settings)
         var records = new List<HistoryRecord>();
         while (true)
         {
-            var slice = history.Read(from, maxBytes, until);
+            var slice = history.Read(from, maxBytes, until, maxRecords: maxBytes);
+            slice.Records.Count.ShouldBeLessThanOrEqualTo(maxBytes);
             slice.Records.Sum(r => r.Output?.Data.Length ?? 0).ShouldBeLessThanOrEqualTo(maxBytes);
             foreach (var record in slice.Records)
                 HistoryCursor.TryDecode(record.Cursor, out _).ShouldBeTrue();

@@ -93,8 +93,9 @@ public sealed class TerminalHistoryProperties
         stored.Incarnations.Sum(i => i.Gaps.Count).ShouldBeLessThanOrEqualTo(Math.Max(1, settings.MaxAnnotations));
         stored.Incarnations.Sum(i => i.Sizes.Count).ShouldBeLessThanOrEqualTo(Math.Max(2, settings.MaxAnnotations));
         foreach (var incarnation in stored.Incarnations)
-            incarnation.Chunks.Where(c => c.Offset < settings.HeadBytes).Sum(c => c.Data.Length).ShouldBeLessThanOrEqualTo((int)settings.HeadBytes);
-        var ring = stored.Incarnations.SelectMany(i => i.Chunks).Where(c => c.Offset >= settings.HeadBytes).ToList();
+            incarnation.Chunks.Where(c => c.Offset < settings.HeadBytes).Take(settings.MaxChunks).Sum(c => c.Data.Length).ShouldBeLessThanOrEqualTo((int)settings.HeadBytes);
+        // What begins in the head's bytes after as many chunks as a head may have stands in the ring.
+        var ring = stored.Incarnations.SelectMany(i => i.Chunks.Where((c, n) => c.Offset >= settings.HeadBytes || n >= settings.MaxChunks)).ToList();
         ring.Count.ShouldBeLessThanOrEqualTo(settings.MaxChunks);
         ring.Sum(c => (long)c.Data.Length + (16 * Math.Max(0, c.Lengths.Count - 1))).ShouldBeLessThanOrEqualTo(settings.MaxBytes);
         ring.ShouldAllBe(c => c.Data.Length <= settings.MaxChunkBytes);

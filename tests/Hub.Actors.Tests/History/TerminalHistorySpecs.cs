@@ -80,6 +80,40 @@ public sealed class TerminalHistorySpecs
     }
 
     [Fact]
+    public void Output_in_tiny_pieces_ends_the_head_early_and_is_read_a_part_at_a_time()
+    {
+        var settings = new HistorySettings { HeadBytes = 256 * 1024, MaxChunks = 1000 };
+        var builder = new HistoryBuilder(settings).Open();
+        for (var i = 0; i < 5000; i++)
+            builder.Write("x", channel: i % 2 == 0 ? OutputChannel.Stdout : OutputChannel.Stderr);
+        builder.History.RetainedChunks.ShouldBe(2000);
+        builder.History.RetainedMemory.ShouldBeGreaterThan(2000 * 100);
+        var first = builder.History.Read(builder.History.First, int.MaxValue);
+        (first.Records.Count, first.AtEnd).ShouldBe((TerminalHistory.MaxRecords, false));
+        builder.Read(builder.History.First).Single(r => r.Gap is not null).Gap.ShouldBe(new HistoryGap { FromOffset = 1000, ToOffset = 4000, Cause = GapCause.Evicted });
+        var restored = TerminalHistory.Restore(builder.History.Capture(), settings);
+        restored.Capture().ShouldBe(builder.History.Capture());
+        restored.RetainedMemory.ShouldBe(builder.History.RetainedMemory);
+    }
+
+    [Fact]
+    public void Nonsense_from_a_nodes_clock_is_held_within_what_a_time_can_say()
+    {
+        var builder = new HistoryBuilder().Open();
+        long[] times = [long.MaxValue, 1_000_000, long.MinValue, -1, long.MaxValue];
+        foreach (var time in times)
+            builder.Write("x", time);
+        builder.History.RetainedChunks.ShouldBe(1);
+        for (var from = 0; from < times.Length; from++)
+        {
+            var output = builder.Read(builder.At(1, from)).Single(r => r.Output is not null).Output;
+            var start = output.Time.ToDateTimeOffset();
+            start.ToUnixUs().ShouldBe(UnixTime.Hold(times[from]));
+            output.Marks.Select(m => start.AddTicks(m.DeltaUs * TimeSpan.TicksPerMicrosecond).ToUnixUs()).ShouldBe(times.Skip(from + 1).Select(UnixTime.Hold));
+        }
+    }
+
+    [Fact]
     public void A_reader_goes_over_into_the_next_life_by_its_marks()
     {
         var builder = new HistoryBuilder().Open(1, Wide).Write("one").Close(loss: true).Open(2, Wide).Write("two");

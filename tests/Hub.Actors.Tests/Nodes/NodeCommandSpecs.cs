@@ -184,6 +184,30 @@ public sealed class NodeCommandSpecs : NodeActorSpec
         TextOf(Ask<ReadHistoryResponse>(Read("nodes/n1/terminals/cmd/c1"))).ShouldBe("still here");
     }
 
+    [Theory]
+    [InlineData(1, 1023, false)]
+    [InlineData(1, 1024, true)]
+    [InlineData(63, 8, false)]
+    [InlineData(64, 8, true)]
+    [InlineData(1, 200_000, true)]
+    public void A_list_cuts_what_is_long_and_says_so(int arguments, int length, bool cut)
+    {
+        Attach();
+        var run = Run();
+        run.Argv[0] = "x";
+        run.Argv.Add(Enumerable.Repeat(new string('é', length), arguments));
+        run.Cwd = "/" + new string('d', 2000);
+        Ask<GetCommandResponse>(run);
+        var listed = Ask<ListCommandsResponse>(new ListCommandsRequest()).Commands.ShouldHaveSingleItem();
+        listed.Argv[^1].EndsWith('…').ShouldBe(cut);
+        listed.Argv.Sum(a => a.Length).ShouldBeLessThanOrEqualTo(1025);
+        listed.Argv.Count.ShouldBeLessThanOrEqualTo(65);
+        (listed.Cwd.Length, listed.Cwd[^1]).ShouldBe((1025, '…'));
+        var whole = State();
+        whole.Argv.ShouldBe(run.Argv);
+        whole.Cwd.ShouldBe(run.Cwd);
+    }
+
     [Fact]
     public void A_wrong_clock_of_the_node_does_not_shorten_what_is_kept()
     {
@@ -209,5 +233,78 @@ public sealed class NodeCommandSpecs : NodeActorSpec
         Ask<DrainNodeResponse>(new DrainNodeRequest { On = true });
         AskFailure(Run()).Reason.ShouldBe(ErrorReasons.NodeDraining);
         Told(m => m.NodeDrain).On.ShouldBeTrue();
+    }
+}
+
+public sealed class NodeCommandMemorySpecs : NodeActorSpec
+{
+    // About what two commands of two pieces take.
+    public NodeCommandMemorySpecs()
+        : base(new HubSettings { Commands = new CommandSettings { MaxOutputBytes = 700 } })
+    {
+    }
+
+    private void RunToEnd(long epoch, string id, byte incarnation)
+    {
+        Ask<GetCommandResponse>(new RunCommandRequest { RequestId = id, Argv = { "ls" } });
+        Say(epoch, new ConnectRequest { CommandStarted = new CommandStarted { CommandId = id, Incarnation = Id(incarnation) } });
+        Say(epoch, Bytes(incarnation, 0, "a"));
+        var error = Bytes(incarnation, 1, "b");
+        error.TerminalOutput.Channel = OutputChannel.Stderr;
+        Say(epoch, error);
+        Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = id, Incarnation = Id(incarnation), FinalOffset = 2, TimeUnixUs = Hub.NowUnixUs() } });
+        Position(incarnation, p => p.Closed);
+    }
+
+    private IEnumerable<string> Kept() => Ask<ListCommandsResponse>(new ListCommandsRequest()).Commands.Select(c => c.RequestId);
+
+    [Fact]
+    public void Tiny_pieces_of_output_count_as_the_memory_they_take()
+    {
+        var epoch = Attach().Epoch;
+        for (byte i = 1; i <= 3; i++)
+            RunToEnd(epoch, $"c{i}", i);
+        Kept().ShouldBe(["c3", "c2", "c1"]);
+        RunToEnd(epoch, "c4", 4);
+        Kept().ShouldBe(["c4", "c3", "c2"]);
+    }
+
+    [Fact]
+    public void What_is_being_dropped_does_not_make_others_go()
+    {
+        var epoch = Attach().Epoch;
+        for (byte i = 1; i <= 3; i++)
+            RunToEnd(epoch, $"c{i}", i);
+        Journal.Close();
+        var askers = new[] { "c4", "c5", "c6" }.Select(id => AskRaw(new RunCommandRequest { RequestId = id, Argv = { "ls" } })).ToList();
+        Kept().ShouldBe(["c3", "c2", "c1"]);
+        Journal.Open();
+        askers.ForEach(a => a.ExpectMsg<NodeReply>(Bound));
+        Kept().ShouldBe(["c6", "c5", "c4", "c3", "c2"]);
+    }
+}
+
+public sealed class NodeCommandListSpecs : NodeActorSpec
+{
+    private const int Count = 800;
+
+    public NodeCommandListSpecs()
+        : base(new HubSettings { Commands = new CommandSettings { MaxRecords = 10_000, MaxRunning = Count }, Flow = new FlowSettings { MaxPendingFactBytes = 64 * 1024 * 1024 } })
+    {
+    }
+
+    [Fact]
+    public void A_list_is_no_larger_than_a_client_takes_and_says_what_it_leaves_out()
+    {
+        Attach();
+        var argument = new string('語', 1023);
+        for (var i = 0; i < Count; i++)
+            Node.Tell(new NodeRequest("n1", new RunCommandRequest { RequestId = $"c{i}", Argv = { "x", argument } }), ActorRefs.Nobody);
+        AwaitAssert(() => Ask<GetCommandResponse>(new GetCommandRequest { Name = $"nodes/n1/commands/c{Count - 1}" }), Bound);
+        var list = Ask<ListCommandsResponse>(new ListCommandsRequest());
+        list.CalculateSize().ShouldBeInRange(2_000_000, 2_200_000);
+        list.Commands[0].RequestId.ShouldBe($"c{Count - 1}");
+        (list.Commands.Count + list.Omitted).ShouldBe(Count);
+        list.Commands.ShouldContain(c => c.RequestId == $"c{list.Omitted}");
     }
 }

@@ -1,6 +1,8 @@
+using Akka.Actor;
 using AkkaHub.V1;
 using Hub.Actors.Nodes;
 using Hub.Actors.Settings;
+using Hub.Protocol;
 
 namespace Hub.Actors.Tests.Nodes;
 
@@ -157,4 +159,55 @@ public sealed class NodeOutputSpecs : NodeActorSpec
         var position = Position(9, p => p.Closed);
         position.Messages.ShouldBe(1);
     }
+}
+
+public sealed class NodePendingSpecs : NodeActorSpec
+{
+    public NodePendingSpecs()
+        : base(new HubSettings { Flow = new FlowSettings { MaxPendingFactBytes = 8 * 1024 } })
+    {
+    }
+
+    [Fact]
+    public void While_the_store_stands_still_clients_are_refused_at_a_bound_and_the_node_goes_on()
+    {
+        var epoch = Attach().Epoch;
+        Open(epoch);
+        Journal.Close();
+        var askers = Enumerable.Range(0, 100).Select(_ => AskRaw(new PurgeTerminalRequest { Name = Main })).ToList();
+        var refused = AskFailure(new PurgeTerminalRequest { Name = Main });
+        (refused.Kind, refused.Reason, refused.DetailValue).ShouldBe((FailureKind.ResourceExhausted, ErrorReasons.LimitReached, "akkahub.flow.max-pending-facts"));
+        AskFailure(new RunCommandRequest { RequestId = "c1", Argv = { "ls" } }).Reason.ShouldBe(ErrorReasons.LimitReached);
+        for (uint cols = 1; cols <= 1000; cols++)
+            Say(epoch, Resized(5, cols));
+        Say(epoch, Bytes(1, 5, "!"));
+        Journal.Open();
+        Position(1, p => p.Durable == 6);
+        Ask<ListTerminalsResponse>(new ListTerminalsRequest()).Terminals.ShouldHaveSingleItem().Size.Cols.ShouldBe(1000u);
+        var answers = askers.Select(a => a.ExpectMsg<object>(Bound)).ToList();
+        answers.OfType<NodeReply>().Count().ShouldBeInRange(10, 90);
+        Ask<PurgeTerminalResponse>(new PurgeTerminalRequest { Name = Main });
+    }
+
+    [Fact]
+    public void A_node_that_says_more_than_is_kept_for_it_is_cut_off_and_comes_back_once_there_is_room()
+    {
+        var epoch = Attach().Epoch;
+        Open(epoch);
+        Journal.Close();
+        for (var i = 0; i < 200; i++)
+            Say(epoch, new ConnectRequest { TerminalGap = new TerminalGap { Incarnation = Id(1), FromOffset = 5 + i, ToOffset = 6 + i } });
+        Bridge.FishForMessage<SessionEnded>(_ => true, Bound).Reason.ShouldBe(DisconnectReason.ProtocolError);
+        Partition.FishForMessage<NodeDetached>(_ => true, Bound).End.Cause.ShouldBe("protocol-error");
+        Node.Tell(Attach(Hello(streams: Live("main", 1)), Bridge.Ref));
+        Bridge.FishForMessage<AttachRefused>(_ => true, Bound).Failure.Kind.ShouldBe(FailureKind.Unavailable);
+        Journal.Open();
+        AwaitAssert(() => Ask<ListTerminalsResponse>(new ListTerminalsRequest()).Terminals.ShouldHaveSingleItem().EndOffset.ShouldBeGreaterThan(50), Bound);
+        Attach(hello: Hello(streams: Live("main", 1))).Positions.ShouldHaveSingleItem().Closed.ShouldBeFalse();
+    }
+
+    private static ConnectRequest Resized(long offset, uint cols) => new()
+    {
+        TerminalResized = new TerminalResized { Incarnation = Id(1), Offset = offset, Size = new TerminalSize { Cols = cols, Rows = 24 } },
+    };
 }

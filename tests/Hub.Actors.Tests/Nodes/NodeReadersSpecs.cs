@@ -34,7 +34,7 @@ public sealed class NodeReadersSpecs
         readers.TryAdd("b", Until(9)).ShouldBeTrue();
         readers.TakeExpired(10).Select(e => e.Stream).ShouldBe(["a", "a", "b"], ignoreOrder: true);
         readers.Count.ShouldBe(1);
-        readers.Take("a").ShouldHaveSingleItem().DeadlineUnixUs.ShouldBe(11);
+        readers.Take("a").ShouldHaveSingleItem().DeadlineUs.ShouldBe(11);
         readers.TakeExpired(long.MaxValue).ShouldBeEmpty();
     }
 }

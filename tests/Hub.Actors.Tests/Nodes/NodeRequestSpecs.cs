@@ -77,6 +77,23 @@ public sealed class NodeRequestSpecs : NodeActorSpec
     }
 
     [Fact]
+    public void A_wall_clock_that_is_set_ends_no_wait()
+    {
+        var epoch = Attach().Epoch;
+        Open(epoch);
+        var input = AskRaw(Type());
+        var request = Told(m => m.TerminalInput).Request;
+        var reader = AskRaw(Read(start: new HistoryStart { Now = true }, wait: TimeSpan.FromSeconds(20)));
+        Time.StepWallClock(TimeSpan.FromHours(2));
+        Advance(TimeSpan.FromSeconds(3));
+        input.ExpectNoMsg(Moment);
+        reader.ExpectNoMsg(Moment);
+        Done(epoch, request);
+        input.ExpectMsg<NodeReply>(Bound);
+        AdvanceUntil<NodeReply>(reader, TimeSpan.FromSeconds(5), 10);
+    }
+
+    [Fact]
     public void Ended_and_unknown_terminals_take_no_input()
     {
         AskFailure(Type()).Reason.ShouldBe(ErrorReasons.NodeOffline);
@@ -113,6 +130,34 @@ public sealed class NodeRequestSpecs : NodeActorSpec
         Node.Tell(new Detach(epoch, "stream-broken", "", 0));
         broken.ExpectMsg<NodeFailure>(Bound).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
         broken.ExpectNoMsg(Moment);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void Whoever_opens_a_terminal_that_the_hub_does_not_take_is_told_at_once(bool openedFirst)
+    {
+        var epoch = Attach().Epoch;
+        var asker = AskRaw(new OpenTerminalRequest { Name = Main });
+        var request = Told(m => m.TerminalOpen).Request;
+        for (byte i = 1; i <= Hub.Settings.Terminals.MaxPerNode; i++)
+            Say(epoch, Opened($"t{i}", i));
+        if (!openedFirst)
+            Done(epoch, request);
+        Say(epoch, Opened("main", 99));
+        if (openedFirst)
+            Done(epoch, request);
+        asker.ExpectMsg<NodeFailure>(Bound).Failure.Reason.ShouldBe(ErrorReasons.LimitReached);
+        asker.ExpectNoMsg(Moment);
+
+        // A refusal is of one opening, not of the name.
+        Say(epoch, Closed(1, 0));
+        Position(1, p => p.Closed);
+        var again = AskRaw(new OpenTerminalRequest { Name = Main });
+        Told(m => m.TerminalOpen);
+        Say(epoch, Opened("main", 100));
+        Done(epoch, request + 1);
+        again.ExpectMsg<NodeReply>(Bound);
     }
 
     [Fact]

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using AkkaHub.V1;
 using Google.Protobuf;
+using Hub.Actors.Events;
 using Hub.Actors.Nodes;
 using Hub.Protocol;
 
@@ -267,5 +268,33 @@ public sealed class NodeSessionSpecs : NodeActorSpec
         Bridge.ReceiveWhile<object>(Moment, o => o).OfType<Progress>().ShouldBeEmpty();
         Start().Tell(new NodeRequest("n1", Read()), TestActor);
         TextOf((ReadHistoryResponse)ExpectMsg<NodeReply>(Bound).Response).ShouldBe("hello");
+    }
+
+    [Fact]
+    public void What_opens_and_ends_is_told_once_also_when_it_is_first_seen_in_a_hello()
+    {
+        Sys.EventStream.Subscribe(TestActor, typeof(MeshEventRaised));
+        var epoch = Attach(hello: Hello(streams: Live("main", 1))).Epoch;
+        Raised(MeshEventType.TerminalOpened, "nodes/n1/terminals/main");
+        Open(epoch, 2, name: "other");
+        Raised(MeshEventType.TerminalOpened, "nodes/n1/terminals/other");
+        Ask<GetCommandResponse>(new RunCommandRequest { RequestId = "c1", Argv = { "ls" } });
+        Ask<GetCommandResponse>(new RunCommandRequest { RequestId = "c2", Argv = { "ls" } });
+        Say(epoch, new ConnectRequest { CommandStarted = new CommandStarted { CommandId = "c1", Incarnation = Id(3) } });
+        Raised(MeshEventType.CommandStarted, "nodes/n1/commands/c1");
+        Node.Tell(new Detach(epoch, "stream-broken", "", 0));
+
+        // c2 began while the hub did not hear; the others are known.
+        epoch = Attach(hello: Hello(streams: [Live("main", 1), Live("other", 2), Live("cmd/c1", 3), Live("cmd/c2", 4)])).Epoch;
+        Raised(MeshEventType.CommandStarted, "nodes/n1/commands/c2");
+        Say(epoch, Closed(2, 5, code: 3));
+        Raised(MeshEventType.TerminalClosed, "nodes/n1/terminals/other");
+        ExpectNoMsg(Moment);
+    }
+
+    private void Raised(MeshEventType type, string subject)
+    {
+        var e = ExpectMsg<MeshEventRaised>(Bound);
+        (e.Type, e.Subject).ShouldBe((type, subject));
     }
 }

@@ -137,4 +137,34 @@ public sealed class PendingEventsSpecs
             row.Durable?.ForEach(d => d());
         told.ShouldBe(["1", "2", "after 2"]);
     }
+
+    [Fact]
+    public void Sizes_at_one_place_are_one_event_and_others_stay_where_they_are()
+    {
+        var pending = new PendingEvents(16 * MaxEventBytes);
+        Resize(1, 5, 1);
+        Resize(2, 0, 2);
+        Resize(1, 5, 3);
+        pending.AddOutput(Id(1), Wire(1), 5, "a"u8.ToArray(), OutputChannel.Stdout, 1);
+        Resize(1, 6, 4);
+        pending.Add(Closed(1, 6), Id(1));
+        Resize(1, 6, 5);
+        var waiting = pending.FactBytes;
+        for (uint cols = 6; cols < 1000; cols++)
+            Resize(1, 6, cols);
+        pending.FactBytes.ShouldBe(waiting);
+        var row = pending.Take(1).ShouldHaveSingleItem();
+        row.Events.Events.Where(e => e.Resized is not null).Select(e => (e.Resized.Incarnation[15], e.Resized.Offset, e.Resized.Size.Cols))
+            .ShouldBe([((byte)1, 5L, 3u), ((byte)2, 0L, 2u), ((byte)1, 6L, 4u), ((byte)1, 6L, 999u)]);
+        row.FactBytes.ShouldBe(waiting);
+        pending.FactBytes.ShouldBe(0);
+        Resize(1, 6, 1);
+        pending.Take(1).ShouldHaveSingleItem().Events.Events.ShouldHaveSingleItem().Resized.Size.Cols.ShouldBe(1u, "what is written is not changed");
+        row.Events.Events[^1].Resized.Size.Cols.ShouldBe(999u);
+
+        void Resize(byte stream, long offset, uint cols) => pending.Add(new NodeEvent
+        {
+            Resized = new StreamResized { Incarnation = Wire(stream), Offset = offset, Size = new TerminalSize { Cols = cols, Rows = 1 } },
+        }, Id(stream));
+    }
 }

@@ -116,6 +116,19 @@ public sealed class NodePartitionActorSpecs : ActorSpec
     }
 
     [Fact]
+    public void A_wall_clock_that_is_set_makes_no_node_offline()
+    {
+        Attach();
+        StateIs(NodeStatus.Online);
+        Restart();
+        StateIs(NodeStatus.Connecting);
+        Time.StepWallClock(TimeSpan.FromHours(2));
+        Advance(TimeSpan.FromSeconds(5));
+        StateIs(NodeStatus.Connecting);
+        AdvanceUntilTrue(() => Get().State == NodeStatus.Offline, TimeSpan.FromSeconds(5));
+    }
+
+    [Fact]
     public void An_unknown_node_is_unknown() => Fails("nobody", new GetNodeRequest()).Failure.Reason.ShouldBe(ErrorReasons.NodeUnknown);
 
     [Fact]
