@@ -109,7 +109,8 @@ public static class NodeCommand
                 write = new RotatingFile(Path.Combine(state.Location, "agent.log"), MaxLogBytes).Write;
             }
 
-            var log = new AgentLogger(write, options.LogLevel, TimeProvider.System);
+            await using var lines = new LogWriter(write, TimeProvider.System);
+            var log = new AgentLogger(lines.Add, options.LogLevel, TimeProvider.System);
             return await NodeAgent.RunAsync(options, state, TimeProvider.System, log, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception e) when (e is StateDirectoryException or SpawnException or IOException)
