@@ -166,12 +166,19 @@ public sealed class ExecSpecs
         hub.Script.Run = async (_, w, c) =>
         {
             if (Interlocked.Increment(ref calls) == 1)
+            {
                 c.GetHttpContext().Abort();
-            else
-                await w.WriteAsync(State(CommandState.Exited));
+                return;
+            }
+
+            // As the hub answers for a command that ended meanwhile: as it is, its output, as it is.
+            await w.WriteAsync(State(CommandState.Exited, 4));
+            await w.WriteAsync(Output(FakeHub.Output(0, "all of it\n")));
+            await w.WriteAsync(State(CommandState.Exited, 4));
         };
         await using var run = new CliRun();
-        (await run.RunAsync(hub, "exec", "n1", "-n", "--request-id", "mine", "--", "x")).ShouldBe(0);
+        (await run.RunAsync(hub, "exec", "n1", "-n", "--request-id", "mine", "--", "x")).ShouldBe(4);
+        run.OutputText.ShouldBe("all of it\n");
         hub.Script.Asked<RunCommandRequest>().Select(r => r.RequestId).ShouldBe(["mine", "mine"]);
     }
 

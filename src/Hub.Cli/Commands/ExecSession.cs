@@ -120,9 +120,8 @@ internal sealed class ExecSession
             switch (part.MessageCase)
             {
                 case RunCommandResponse.MessageOneofCase.Command:
+                    // One that has ended is told of first, too: its output follows, and then its end once more.
                     Learn(part.Command);
-                    if (HasEnded(part.Command))
-                        return;
                     break;
                 case RunCommandResponse.MessageOneofCase.Output:
                     _running.TrySetResult();
@@ -131,7 +130,8 @@ internal sealed class ExecSession
             }
         }
 
-        throw Faults.EndedEarly();
+        if (_command is null || !HasEnded(_command))
+            throw Faults.EndedEarly();
     }
 
     /// <summary>Goes on after what was printed, until the command has ended and all its output is here.</summary>
