@@ -75,6 +75,7 @@ public sealed class ExecSpecs
         sent.ShouldAllBe(r => r.Name == "nodes/n1/terminals/cmd/c1");
         string.Concat(sent.Select(r => r.Data.ToStringUtf8())).ShouldBe("one two");
         sent[^1].EndOfInput.ShouldBeTrue();
+        hub.Script.DeadlineOf<SendInputRequest>().ShouldBe(DateTime.MaxValue, "the command reads when it likes");
     }
 
     [Fact]

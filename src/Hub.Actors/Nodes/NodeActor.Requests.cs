@@ -224,14 +224,14 @@ public sealed partial class NodeActor
         ToStream(asker, m.Name, CapabilityFor(stream!), (number, wireId) => new ConnectResponse
         {
             TerminalInput = new TerminalInput { Request = number, Incarnation = wireId, Data = m.Data, EndOfInput = m.EndOfInput },
-        }, static () => new SendInputResponse());
+        }, static () => new SendInputResponse(), input: true);
     }
 
     private static NodeCapability CapabilityFor(string stream) =>
         stream.StartsWith(Names.CommandStreamPrefix, StringComparison.Ordinal) ? NodeCapability.Exec : NodeCapability.Terminal;
 
     /// <summary>Sends a numbered request to a live stream of the node and answers with what becomes of it.</summary>
-    private void ToStream(IActorRef asker, string resource, NodeCapability capability, Func<long, ByteString, ConnectResponse> request, Func<IMessage> done)
+    private void ToStream(IActorRef asker, string resource, NodeCapability capability, Func<long, ByteString, ConnectResponse> request, Func<IMessage> done, bool input = false)
     {
         Names.TryParseTerminal(resource, out _, out var stream);
         if (CapabilityFor(stream!) == NodeCapability.Exec)
@@ -247,13 +247,13 @@ public sealed partial class NodeActor
             return;
         }
 
-        Request(asker, session, number => request(number, link.WireId), (result, to) => Answer(to, result, done));
+        Request(asker, session, number => request(number, link.WireId), (result, to) => Answer(to, result, done), input);
     }
 
-    private bool Request(IActorRef asker, NodeSession session, Func<long, ConnectResponse> request, Action<RequestResult, IActorRef> answer)
+    private bool Request(IActorRef asker, NodeSession session, Func<long, ConnectResponse> request, Action<RequestResult, IActorRef> answer, bool input = false)
     {
-        var deadline = _hub.NowUnixUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds;
-        if (_awaitingOpenCount + _requests.Count >= _hub.Settings.Terminals.MaxPendingInputs || _requests.TryAdd(asker, answer, deadline) is not { } number)
+        long? deadline = input ? null : _hub.NowUnixUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds;
+        if ((!input && _awaitingOpenCount + _requests.Timed >= _hub.Settings.Terminals.MaxPendingInputs) || _requests.TryAdd(asker, answer, deadline) is not { } number)
         {
             _hub.Metrics.QueueRejected(HubQueue.NodeInputs);
             Fail(asker, FailureKind.ResourceExhausted, ErrorReasons.LimitReached,

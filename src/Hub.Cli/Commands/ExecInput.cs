@@ -91,8 +91,8 @@ internal sealed class ExecInput(ExecSession session, Invocation run, bool withTe
         {
             try
             {
-                var options = new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + HubConnection.CallTimeout, cancellationToken: cancellation);
-                await session.Hub.Client.SendInputAsync(request, options).ConfigureAwait(false);
+                // No deadline: the answer comes when the command has read so far, and when it reads is its own affair.
+                await session.Hub.Client.SendInputAsync(request, new CallOptions(cancellationToken: cancellation)).ConfigureAwait(false);
                 return Outcome.Written;
             }
             catch (RpcException e) when (!cancellation.IsCancellationRequested)

@@ -90,6 +90,7 @@ internal static class Faults
             ErrorReasons.TokenUnknown => "see 'hub token list'",
             ErrorReasons.NotReady or ErrorReasons.StoreUnavailable => "try again in a moment",
             null when e.StatusCode == StatusCode.Unauthenticated => "give a token with --token or AKKAHUB_TOKEN",
+            null when e.StatusCode == StatusCode.DeadlineExceeded => "it may have been done or not; look before you ask for it again",
             null when e.StatusCode == StatusCode.Unimplemented => "the hub is older than this command line",
             _ => null,
         };
