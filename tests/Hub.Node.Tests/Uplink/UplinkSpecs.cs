@@ -140,6 +140,30 @@ public sealed class UplinkSpecs
     }
 
     [Fact]
+    public async Task A_live_stream_the_hub_does_not_take_is_ended_and_not_only_forgotten()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        await using var agent = await AgentHarness.StartAsync(hub.Address, o => NoMain(o) with { BufferBytes = NodeOptions.MinBufferBytes });
+        var first = await hub.AcceptAsync();
+        await first.WelcomeAsync();
+        // It says more at its end than is kept, and nobody takes it.
+        await first.RunAsync("a", "trap 'head -c 1000000 /dev/zero; exit' TERM; echo ready; while :; do sleep 0.05; done");
+        var started = (await first.NextAsync()).CommandStarted;
+        await first.FlowAsync(FakeSession.Everything(started.Incarnation));
+        (await first.NextAsync()).TerminalOutput.Data.ToStringUtf8().ShouldBe("ready\n");
+        first.Cut();
+        var second = await hub.AcceptAsync();
+        await second.WelcomeAsync(s => new StreamFlow { Incarnation = s.Incarnation, Closed = true });
+        while (agent.Log.All.All(l => l.Id != 21))
+            await Task.Yield();
+        agent.Log.All.Single(l => l.Id == 12).Text.ShouldContain("Cancelled");
+        second.Cut();
+        var third = await hub.AcceptAsync();
+        (await third.WelcomeAsync()).Streams.ShouldBeEmpty();
+        third.End();
+    }
+
+    [Fact]
     public async Task Overflow_without_a_hub_is_told_as_a_gap()
     {
         await using var hub = await FakeHub.StartAsync();
