@@ -187,11 +187,12 @@ internal sealed class ProcessIo : IReactorSource
             _inputSlot = !_pty && _input >= 0 && !_queue.IsEmpty ? set.Add(_input, Native.PollOut) : -1;
             if (hungUp)
                 set.DueAt(_retryAt);
-            if (_timeoutAt is { } timeout && !_ending)
+            // Only what will be acted on then: a time that has passed would make every turn the next one.
+            if (_timeoutAt is { } timeout && !_ending && !_exited)
                 set.DueAt(timeout);
             if (_killAt is { } kill && !_killed)
                 set.DueAt(kill);
-            if (_exited && _reading)
+            if (_exited && _reading && SilenceIsEnough)
                 set.DueAt(Math.Min(_silentSince + SilenceMs, _drainUntil));
             if (_abandoned)
                 set.DueAt(set.NowMs);
@@ -325,9 +326,11 @@ internal sealed class ProcessIo : IReactorSource
             return false;
         if (_output < 0 && _error < 0)
             return true;
-        // What was told to end has its grace to say its last words; after that, and for others, silence is enough.
-        return _reading && (!_ending || _killed) && (nowMs >= _silentSince + SilenceMs || nowMs >= _drainUntil);
+        return _reading && SilenceIsEnough && (nowMs >= _silentSince + SilenceMs || nowMs >= _drainUntil);
     }
+
+    // What was told to end has its grace to say its last words; after that, and for others, silence is enough.
+    private bool SilenceIsEnough => !_ending || _killed;
 
     private void Finish()
     {
