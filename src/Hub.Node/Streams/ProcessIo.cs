@@ -335,7 +335,7 @@ internal sealed class ProcessIo : IReactorSource
     private void Finish()
     {
         // A killed process may take a moment to be gone; it is not waited for, since this thread must never wait.
-        var reaped = Native.WaitPid(_pid, out var status, _exited ? 0 : 1) == _pid;
+        var reaped = Native.WaitPid(_pid, out var status, _exited ? 0 : Native.NoHang) == _pid;
         var signal = reaped ? status & 0x7f : Native.SignalKill;
         var code = signal == 0 ? (status >> 8) & 0xff : 128 + signal;
         _queue.Fail(RequestOutcome.FailedPrecondition, "the program has ended");
