@@ -121,6 +121,32 @@ public sealed class AttachSpecs
     }
 
     [Fact]
+    public async Task Another_size_that_somebody_else_set_is_said_once_and_ones_own_is_not()
+    {
+        var other = new TerminalSize { Cols = 80, Rows = 24 };
+        await using var hub = await HubWith(async (r, w, c) =>
+        {
+            await StartAsync(r, w);
+            await w.WriteAsync(History(FakeHub.Output(0, "$ "), Resized(2, other)));
+            await foreach (var message in r.ReadAllAsync(c.CancellationToken))
+            {
+                if (message.MessageCase == AttachTerminalRequest.MessageOneofCase.Size)
+                    await w.WriteAsync(History(Resized(2, message.Size), Resized(2, other), Resized(2, other), FakeHub.Output(2, "done")));
+            }
+        });
+        await using var run = new CliRun { Terminal = true };
+        var ended = run.RunAsync(hub, "attach", "n1");
+        await run.Output.SeenAsync("$ ");
+        run.ErrorText.ShouldBeEmpty("the replay tells what was");
+        run.Resize(90, 20);
+        await run.Output.SeenAsync("done");
+        await run.TypeAsync("\u001d");
+        (await ended).ShouldBe(0);
+        run.ErrorText.Split('\n').Count(l => l.Contains("as somebody else has it")).ShouldBe(1);
+        run.ErrorText.ShouldContain("the terminal is 80x24 now, as somebody else has it; this one is 90x20");
+    }
+
+    [Fact]
     public async Task Read_only_nothing_is_sent()
     {
         await using var hub = await HubWith(async (r, w, c) =>
@@ -225,6 +251,8 @@ public sealed class AttachSpecs
     }
 
     private static AttachTerminalResponse History(params HistoryRecord[] records) => new() { History = FakeHub.Part(TerminalState.Live, records) };
+
+    private static HistoryRecord Resized(long offset, TerminalSize size) => new() { Resize = new HistoryResize { Offset = offset, Size = size } };
 
     private static Script Answers(Script script) =>
         script.On<GetNodeRequest>(r => new GetNodeResponse { Node = new NodeInfo { Name = r.Name, State = NodeState.Online } });

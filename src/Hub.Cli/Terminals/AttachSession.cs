@@ -20,6 +20,7 @@ internal sealed class AttachSession : IDisposable
     /// <summary>A tail begins after a line end if there is one in its first bytes.</summary>
     private const int SaneStart = 4 * 1024;
     private const byte ControlC = 3;
+    private const int MaxAsked = 16;
     /// <summary>Long enough for a program to see the first of two sizes.</summary>
     private static readonly TimeSpan NudgePause = TimeSpan.FromMilliseconds(80);
 
@@ -42,6 +43,9 @@ internal sealed class AttachSession : IDisposable
     private bool _truncated;
     private bool _dropTold;
     private bool _nodeGoneTold;
+    // Sizes this attachment asked for and was not told of yet: they are no news when they come.
+    private readonly Queue<TerminalSize> _asked = new();
+    private TerminalSize? _sizeTold;
 
     /// <summary>Makes one; nothing is sent yet.</summary>
     public AttachSession(Invocation run, string name, bool readOnly, DetachKeys keys)
@@ -108,6 +112,8 @@ internal sealed class AttachSession : IDisposable
         };
         try
         {
+            if (mine is not null)
+                Ask(mine);
             await call.RequestStream.WriteAsync(new AttachTerminalRequest { Start = start }, cancellation).ConfigureAwait(false);
             var replay = true;
             TerminalSize? before = null;
@@ -177,6 +183,10 @@ internal sealed class AttachSession : IDisposable
                     if (!_first)
                         _world.Note("--- terminal restarted ---");
                     break;
+                case HistoryRecord.RecordOneofCase.Resize:
+                    if (!replay)
+                        await ResizedAsync(record.Resize.Size).ConfigureAwait(false);
+                    break;
                 case HistoryRecord.RecordOneofCase.Closed:
                     _end = TerminalTable.End(true, record.Closed.Exit, record.Closed.Cause);
                     break;
@@ -198,6 +208,45 @@ internal sealed class AttachSession : IDisposable
         _nodeGoneTold = gone;
         if (part.AtEnd && part.TerminalState == TerminalState.Closed)
             _end ??= "ended";
+    }
+
+    /// <summary>Somebody else who shares the terminal gave it another size than this one has: said once a size.</summary>
+    private async ValueTask ResizedAsync(TerminalSize size)
+    {
+        lock (_asked)
+        {
+            if (_asked.Contains(size))
+            {
+                while (!_asked.Dequeue().Equals(size))
+                {
+                }
+
+                _sizeTold = null;
+                return;
+            }
+        }
+
+        if (_world.Terminal.Size is not { } mine || mine.Equals(size))
+        {
+            _sizeTold = null;
+            return;
+        }
+
+        if (size.Equals(_sizeTold))
+            return;
+        _sizeTold = size;
+        await FlushAsync().ConfigureAwait(false);
+        _world.Note($"the terminal is {size.Cols}x{size.Rows} now, as somebody else has it; this one is {mine.Cols}x{mine.Rows}");
+    }
+
+    private void Ask(TerminalSize size)
+    {
+        lock (_asked)
+        {
+            if (_asked.Count == MaxAsked)
+                _asked.Dequeue();
+            _asked.Enqueue(size);
+        }
     }
 
     private async ValueTask FlushAsync()
@@ -298,6 +347,8 @@ internal sealed class AttachSession : IDisposable
             var writer = Volatile.Read(ref _writer);
             if (writer is null)
                 return false;
+            if (message.Size is { } size)
+                Ask(size);
             await writer.WriteAsync(message, cancellation).ConfigureAwait(false);
             return true;
         }
