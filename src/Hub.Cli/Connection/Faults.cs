@@ -31,6 +31,8 @@ internal static class Faults
         e.StatusCode == StatusCode.Unavailable && Info(e) is null && e.Status.DebugException switch
         {
             SocketException => true,
+            // No answer to the dialling, as of a machine that is off: the channel says so itself, before it sends anything.
+            TimeoutException => true,
             HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError } => true,
             _ => false,
         };
