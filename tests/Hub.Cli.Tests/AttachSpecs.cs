@@ -207,6 +207,39 @@ public sealed class AttachSpecs
     }
 
     [Theory]
+    [InlineData("ctrl-]", "a\e[27;5;93~b", true, "a")]
+    [InlineData("ctrl-]", "a\e[93;5ub", true, "a")]
+    [InlineData("ctrl-]", "\e[93;5:1u", true, "")]
+    [InlineData("ctrl-]", "\e[93::93;69u", true, "")]
+    [InlineData("ctrl-]", "\e[93;5:3u", false, "\e[93;5:3u")]
+    [InlineData("ctrl-]", "\e[93;7u", false, "\e[93;7u")]
+    [InlineData("ctrl-]", "\e[93u", false, "\e[93u")]
+    [InlineData("ctrl-]", "\e\e[A\e[27;5", false, "\e\e[A\e[27;5")]
+    [InlineData("ctrl-p,ctrl-q", "\e[112;5u\e[112;5:3u\e[57442;5u\e[113;5u", true, "")]
+    [InlineData("ctrl-p,ctrl-q", "\e[112;5u\e[112;5:3ux", false, "\e[112;5u\e[112;5:3ux")]
+    [InlineData("~", "\e[15~\e[126u", true, "\e[15~")]
+    public void Detach_keys_are_found_as_programs_make_the_terminal_send_them(string keys, string typed, bool found, string passed)
+    {
+        DetachKeys.TryParse(keys, out var parsed).ShouldBeTrue();
+        var rest = new List<byte>();
+        parsed!.Scan(Encoding.Latin1.GetBytes(typed), rest).ShouldBe(found);
+        Encoding.Latin1.GetString([.. rest]).ShouldBe(passed);
+    }
+
+    [Theory]
+    [InlineData("\e[>4;2m", "\e[>4m")]
+    [InlineData("\e[>1u\e[>5u", "\e[<2u")]
+    [InlineData("\e[>1u\e[<u", "")]
+    [InlineData("\e[=5;1u", "\e[=0u")]
+    [InlineData("\e[?1049h\e[>1u", "\e[<1u\e[?1049l")]
+    public void Keyboard_modes_are_undone_as_far_as_they_were_switched_on(string shown, string undone)
+    {
+        var modes = new ScreenModes();
+        modes.Filter(Encoding.UTF8.GetBytes(shown), replay: false, []);
+        modes.Reset().ShouldBe(undone + "\e[!p\e[?25h\e[?7h\e[0m\e(B\e>");
+    }
+
+    [Theory]
     [InlineData("\e[c")]
     [InlineData("\e[>c")]
     [InlineData("\e[6n")]

@@ -19,7 +19,6 @@ internal sealed class AttachSession : IDisposable
     private const int HistoryBytes = 64 * 1024;
     /// <summary>A tail begins after a line end if there is one in its first bytes.</summary>
     private const int SaneStart = 4 * 1024;
-    private const byte ControlC = 3;
     private const int MaxAsked = 16;
     /// <summary>Long enough for a program to see the first of two sizes.</summary>
     private static readonly TimeSpan NudgePause = TimeSpan.FromMilliseconds(80);
@@ -29,6 +28,7 @@ internal sealed class AttachSession : IDisposable
     private readonly string _name;
     private readonly bool _readOnly;
     private readonly DetachKeys _keys;
+    private readonly DetachKeys _interrupt = DetachKeys.ControlC();
     private readonly Reconnector _reconnector;
     private readonly ScreenModes _modes = new();
     private readonly List<byte> _screen = [];
@@ -297,7 +297,7 @@ internal sealed class AttachSession : IDisposable
             {
                 var count = await _world.Input.ReadAsync(buffer, cancellation).ConfigureAwait(false);
                 rest.Clear();
-                var leave = count == 0 || _keys.Scan(buffer.AsSpan(0, count), rest) || (_readOnly && rest.Contains(ControlC));
+                var leave = count == 0 || _keys.Scan(buffer.AsSpan(0, count), rest) || (_readOnly && _interrupt.Scan(rest.ToArray(), []));
                 if (rest.Count > 0 && !_readOnly
                     && !await SendAsync(new AttachTerminalRequest { Input = ByteString.CopyFrom([.. rest]) }, cancellation).ConfigureAwait(false))
                 {

@@ -17,7 +17,9 @@ internal sealed class ScreenModes
     private readonly SortedSet<int> _on = [];
     private readonly List<byte> _held = [];
     private State _state;
+    private readonly int[] _pushed = new int[2];
     private bool _keyboard;
+    private bool _flags;
     private bool _passing;
 
     private enum State
@@ -44,6 +46,9 @@ internal sealed class ScreenModes
     public string Reset()
     {
         var text = new StringBuilder();
+        // Kitty's keyboard flags: each screen has a stack of its own, and what is below belongs to the person's shell.
+        if (AlternateScreen && _pushed[1] > 0)
+            text.Append(CultureInfo.InvariantCulture, $"\e[<{_pushed[1]}u");
         foreach (var mode in _on.Reverse())
         {
             if (mode is not (7 or 25))
@@ -51,7 +56,11 @@ internal sealed class ScreenModes
         }
 
         if (_keyboard)
-            text.Append("\e[>4m\e[<u");
+            text.Append("\e[>4m");
+        if (_pushed[0] > 0)
+            text.Append(CultureInfo.InvariantCulture, $"\e[<{_pushed[0]}u");
+        if (_flags)
+            text.Append("\e[=0u");
         // Soft reset (DECSTR), cursor shown, wrapping on, plain text, ASCII in G0, numeric keypad.
         return text.Append("\e[!p\e[?25h\e[?7h\e[0m\e(B\e>").ToString();
     }
@@ -158,6 +167,8 @@ internal sealed class ScreenModes
         };
     }
 
+    private int Screen => AlternateScreen ? 1 : 0;
+
     /// <summary>Notes modes of a whole control sequence; true if it is a question.</summary>
     private bool Learn()
     {
@@ -180,6 +191,15 @@ internal sealed class ScreenModes
             case 'u' when body.StartsWith('?'):
                 return true;
             case 'u' when body.StartsWith('>'):
+                _pushed[Screen]++;
+                return false;
+            case 'u' when body.StartsWith('<'):
+                var popped = int.TryParse(body[1..], NumberStyles.None, CultureInfo.InvariantCulture, out var count) ? count : 1;
+                _pushed[Screen] = Math.Max(0, _pushed[Screen] - popped);
+                return false;
+            case 'u' when body.StartsWith('='):
+                _flags |= _pushed[Screen] == 0;
+                return false;
             case 'm' when body.StartsWith('>'):
                 _keyboard = true;
                 return false;
