@@ -385,7 +385,13 @@ public sealed partial class NodeActor
     private void PurgeTerminal(IActorRef asker, PurgeTerminalRequest m)
     {
         Names.TryParseTerminal(m.Name, out _, out var name);
-        if (!_state.Histories.TryGetValue(name!, out var history) || history.Kind != StreamKind.Terminal)
+        if (name!.StartsWith(Names.CommandStreamPrefix, StringComparison.Ordinal))
+        {
+            PurgeCommand(asker, name);
+            return;
+        }
+
+        if (!_state.Histories.TryGetValue(name, out var history) || history.Kind != StreamKind.Terminal)
         {
             Fail(asker, FailureKind.NotFound, ErrorReasons.TerminalUnknown, $"Node '{_node}' has no terminal '{name}'.");
             return;
@@ -396,6 +402,32 @@ public sealed partial class NodeActor
         {
             _hub.Metrics.HistoryDropped("purged", bytes);
             // The journal and the snapshots still hold the bytes: a new one is due at once, and the old ones go.
+            _purged = true;
+            asker.Tell(new NodeReply(new PurgeTerminalResponse { Bytes = bytes }));
+        }, dropped: () => asker.Tell(new NodeFailure(Restarting)));
+    }
+
+    /// <summary>A command's output goes with its record, whose arguments may hold what shall be gone, too.</summary>
+    private void PurgeCommand(IActorRef asker, string stream)
+    {
+        var id = stream[Names.CommandStreamPrefix.Length..];
+        if (FindCommand(asker, Names.Command(_node, id)) is not { } command)
+            return;
+        var output = _state.Histories.GetValueOrDefault(stream);
+        if (command.Finished is null || _opening.Contains(stream) || output is { IsLive: true })
+        {
+            Fail(asker, FailureKind.FailedPrecondition, ErrorReasons.CommandRunning, $"Command '{id}' of node '{_node}' has not ended. Cancel it first.");
+            return;
+        }
+
+        var bytes = output?.RetainedBytes ?? 0;
+        // Before the drop: at recovery it says, unlike a drop that only makes room, that the bytes must leave the store.
+        _pending.Add(new NodeEvent { TerminalPurged = new TerminalPurged { Name = stream } });
+        _dropping.Add(id);
+        _pending.Add(new NodeEvent { CommandDropped = new CommandDropped { CommandId = id } }, durable: () =>
+        {
+            _dropping.Remove(id);
+            _hub.Metrics.HistoryDropped("purged", bytes);
             _purged = true;
             asker.Tell(new NodeReply(new PurgeTerminalResponse { Bytes = bytes }));
         }, dropped: () => asker.Tell(new NodeFailure(Restarting)));
