@@ -248,6 +248,27 @@ public sealed class ExecSpecs
     }
 
     [Fact]
+    public async Task Ctrl_C_leaves_a_terminal_whose_node_is_away()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<SendInputRequest>(_ => throw FakeHub.Error(StatusCode.Unavailable, ErrorReasons.NodeOffline, "offline"));
+        hub.Script.Run = async (_, w, c) =>
+        {
+            await w.WriteAsync(State(CommandState.Running));
+            await w.WriteAsync(Output(FakeHub.Output(0, "$ ")));
+            await Task.Delay(Timeout.Infinite, c.CancellationToken);
+        };
+        await using var run = new CliRun { Terminal = true };
+        var ended = run.RunAsync(hub, "exec", "n1", "--tty", "--", "vi");
+        await run.Output.SeenAsync("$ ");
+        await run.TypeAsync("x");
+        await run.Error.SeenAsync("Ctrl+C leaves");
+        await run.TypeAsync("\e[99;5u");
+        (await ended).ShouldBe(130);
+        run.RawOn.ShouldBeFalse();
+    }
+
+    [Fact]
     public async Task Detached_it_prints_the_id()
     {
         await using var hub = await FakeHub.StartAsync();

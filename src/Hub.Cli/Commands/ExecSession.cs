@@ -73,7 +73,7 @@ internal sealed class ExecSession
         {
             return _abort!.Value;
         }
-        catch (RpcException e) when (_command is not null && Faults.IsBreak(e))
+        catch (RpcException e) when (_command is not null && !_run.Cancellation.IsCancellationRequested && Faults.IsBreak(e))
         {
             var (node, id) = Short.Command(_command.Name);
             throw new CliException($"{Faults.Explain(e).Message}\nthe command goes on without this program; follow it with: hub logs {node} -t {Names.CommandStream(id)} -f", ExitCodes.Failure, e);
