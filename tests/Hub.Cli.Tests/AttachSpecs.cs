@@ -81,10 +81,12 @@ public sealed class AttachSpecs
         await run.Error.SeenAsync("is dropped");
         await using var back = await FakeHub.StartAsync(script, port);
         await run.Output.SeenAsync("two");
+        await run.Error.SeenAsync("connected again");
         await run.TypeAsync("\u0010\u0011");
         (await ended).ShouldBe(0);
         script.Asked<AttachTerminalRequest>().ShouldAllBe(m => m.MessageCase != AttachTerminalRequest.MessageOneofCase.Input);
         run.OutputText.Split("one").Length.ShouldBe(2);
+        run.ErrorText.Split("connected again").Length.ShouldBe(2, "once, and not at the first time");
     }
 
     [Fact]

@@ -43,6 +43,7 @@ internal sealed class AttachSession : IDisposable
     private bool _truncated;
     private bool _dropTold;
     private bool _nodeGoneTold;
+    private bool _attachedBefore;
     // Sizes this attachment asked for and was not told of yet: they are no news when they come.
     private readonly Queue<TerminalSize> _asked = new();
     private TerminalSize? _sizeTold;
@@ -116,6 +117,7 @@ internal sealed class AttachSession : IDisposable
                 Ask(mine);
             await call.RequestStream.WriteAsync(new AttachTerminalRequest { Start = start }, cancellation).ConfigureAwait(false);
             var replay = true;
+            var again = _attachedBefore;
             TerminalSize? before = null;
             await foreach (var answer in call.ResponseStream.ReadAllAsync(cancellation).ConfigureAwait(false))
             {
@@ -124,6 +126,7 @@ internal sealed class AttachSession : IDisposable
                 {
                     case AttachTerminalResponse.MessageOneofCase.Attached:
                         before = answer.Attached.Size;
+                        _attachedBefore = true;
                         Volatile.Write(ref _writer, call.RequestStream);
                         _dropTold = false;
                         break;
@@ -134,6 +137,8 @@ internal sealed class AttachSession : IDisposable
                         if (replay && answer.History.AtEnd)
                         {
                             replay = false;
+                            if (again)
+                                _world.Note("connected again");
                             await RedrawAsync(mine, before, cancellation).ConfigureAwait(false);
                         }
 
