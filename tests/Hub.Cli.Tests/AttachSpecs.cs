@@ -123,6 +123,25 @@ public sealed class AttachSpecs
     }
 
     [Fact]
+    public async Task The_modes_of_a_program_are_off_when_the_terminal_begins_anew()
+    {
+        await using var hub = await HubWith(async (r, w, _) =>
+        {
+            await StartAsync(r, w);
+            await w.WriteAsync(History(FakeHub.Output(0, "\e[?1003hold")));
+            await w.WriteAsync(History(new HistoryRecord { Restart = new HistoryRestart() }, FakeHub.Output(0, "new")));
+            await r.MoveNext();
+        });
+        await using var run = new CliRun { Terminal = true };
+        var ended = run.RunAsync(hub, "attach", "n1");
+        await run.Output.SeenAsync("new");
+        var text = run.OutputText;
+        text.IndexOf("\e[?1003l", StringComparison.Ordinal).ShouldBeInRange(text.IndexOf("old", StringComparison.Ordinal), text.IndexOf("new", StringComparison.Ordinal));
+        await run.TypeAsync("\u001d");
+        (await ended).ShouldBe(0);
+    }
+
+    [Fact]
     public async Task Another_size_that_somebody_else_set_is_said_once_and_ones_own_is_not()
     {
         var other = new TerminalSize { Cols = 80, Rows = 24 };

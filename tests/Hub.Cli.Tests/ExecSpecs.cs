@@ -248,6 +248,24 @@ public sealed class ExecSpecs
     }
 
     [Fact]
+    public async Task Modes_a_program_with_a_terminal_leaves_on_are_switched_off()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.Run = async (_, w, _) =>
+        {
+            await w.WriteAsync(State(CommandState.Running));
+            await w.WriteAsync(Output(FakeHub.Output(0, "\e[?1049h\e[?2004hkilled")));
+            await w.WriteAsync(State(CommandState.Exited, 137));
+        };
+        await using var run = new CliRun { Terminal = true };
+        (await run.RunAsync(hub, "exec", "n1", "--tty", "-n", "--", "vi")).ShouldBe(137);
+        run.OutputText.ShouldStartWith("\e[?1049h\e[?2004hkilled\e[?2004l\e[?1049l");
+        await using var plain = new CliRun();
+        (await plain.RunAsync(hub, "exec", "n1", "--tty", "-n", "--", "vi")).ShouldBe(137);
+        plain.OutputText.ShouldEndWith("killed", Case.Sensitive);
+    }
+
+    [Fact]
     public async Task Ctrl_C_leaves_a_terminal_whose_node_is_away()
     {
         await using var hub = await FakeHub.StartAsync();

@@ -1,7 +1,9 @@
+using System.Text;
 using AkkaHub.V1;
 using Grpc.Core;
 using Hub.Cli.Connection;
 using Hub.Cli.Output;
+using Hub.Cli.Terminals;
 using Hub.Protocol;
 using Command = AkkaHub.V1.Command;
 
@@ -22,6 +24,9 @@ internal sealed class ExecSession
     private readonly RunCommandRequest _request;
     private readonly Reconnector _reconnector;
     private readonly HistoryPrinter _printer;
+    // Of a command with a terminal that shows in one; a program that was killed leaves its modes on.
+    private readonly ScreenModes? _modes;
+    private readonly List<byte> _shown = [];
     private readonly CancellationTokenSource _ended;
     private readonly TaskCompletionSource _running = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
@@ -38,6 +43,7 @@ internal sealed class ExecSession
         _request = request;
         _reconnector = new Reconnector(run.Hub, run.Environment, "the command");
         _printer = new HistoryPrinter(run.Environment.Output, run.Environment.ErrorBytes, run.Environment.Note, raw: true) { Marks = false };
+        _modes = request.Pty is not null && run.Environment.OutputIsTerminal ? new ScreenModes() : null;
         _ended = CancellationTokenSource.CreateLinkedTokenSource(run.Cancellation);
     }
 
@@ -83,6 +89,8 @@ internal sealed class ExecSession
             await _ended.CancelAsync().ConfigureAwait(false);
             _run.Interrupts.OnInterrupt = null;
             await Task.WhenAll(Side()).WaitAsync(LastWords, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (_modes is { Touched: true })
+                await ResetAsync(_modes).ConfigureAwait(false);
             raw?.Dispose();
             _run.Environment.RawTerminal = false;
         }
@@ -195,12 +203,30 @@ internal sealed class ExecSession
         foreach (var record in part.Records)
         {
             await _printer.PrintAsync(record, _ended.Token).ConfigureAwait(false);
+            if (_modes is not null && record.Output is { } output)
+            {
+                _modes.Filter(output.Data.Span, replay: false, _shown);
+                _shown.Clear();
+            }
+
             if (record.Cursor.Length > 0)
                 _cursor = record.Cursor;
         }
 
         if (part.NextCursor.Length > 0)
             _cursor = part.NextCursor;
+    }
+
+    private async Task ResetAsync(ScreenModes modes)
+    {
+        try
+        {
+            await _run.Environment.Output.WriteAsync(Encoding.ASCII.GetBytes(modes.Reset()), CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (IOException)
+        {
+            // The terminal has gone.
+        }
     }
 
     private void Learn(Command command)

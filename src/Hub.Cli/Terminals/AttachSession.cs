@@ -186,7 +186,13 @@ internal sealed class AttachSession : IDisposable
                     _end = null;
                     await FlushAsync().ConfigureAwait(false);
                     if (!_first)
+                    {
+                        // The program that switched them on is gone, and the next one begins on a terminal of its own.
+                        _screen.AddRange(Encoding.ASCII.GetBytes(_modes.Reset() + "\r\n"));
+                        await FlushAsync().ConfigureAwait(false);
                         _world.Note("--- terminal restarted ---");
+                    }
+
                     break;
                 case HistoryRecord.RecordOneofCase.Resize:
                     if (!replay)

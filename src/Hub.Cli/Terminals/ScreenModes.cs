@@ -42,7 +42,10 @@ internal sealed class ScreenModes
             Accept(b, replay, target);
     }
 
-    /// <summary>What puts the terminal back to how a shell expects it; on the main screen, at the beginning of a line.</summary>
+    /// <summary>Whether modes were switched at all, on or off.</summary>
+    public bool Touched { get; private set; }
+
+    /// <summary>What puts the terminal back to how a shell expects it, on the main screen; nothing is on after that.</summary>
     public string Reset()
     {
         var text = new StringBuilder();
@@ -61,6 +64,10 @@ internal sealed class ScreenModes
             text.Append(CultureInfo.InvariantCulture, $"\e[<{_pushed[0]}u");
         if (_flags)
             text.Append("\e[=0u");
+        _on.Clear();
+        _held.Clear();
+        _state = State.Ground;
+        (_pushed[0], _pushed[1], _keyboard, _flags, Touched) = (0, 0, false, false, false);
         // Soft reset (DECSTR), cursor shown, wrapping on, plain text, ASCII in G0, numeric keypad.
         return text.Append("\e[!p\e[?25h\e[?7h\e[0m\e(B\e>").ToString();
     }
@@ -191,6 +198,7 @@ internal sealed class ScreenModes
             case 'u' when body.StartsWith('?'):
                 return true;
             case 'u' when body.StartsWith('>'):
+                Touched = true;
                 _pushed[Screen]++;
                 return false;
             case 'u' when body.StartsWith('<'):
@@ -198,9 +206,11 @@ internal sealed class ScreenModes
                 _pushed[Screen] = Math.Max(0, _pushed[Screen] - popped);
                 return false;
             case 'u' when body.StartsWith('='):
+                Touched = true;
                 _flags |= _pushed[Screen] == 0;
                 return false;
             case 'm' when body.StartsWith('>'):
+                Touched = true;
                 _keyboard = true;
                 return false;
             case 'm' when body.StartsWith('?'): // XTQMODKEYS
@@ -210,6 +220,7 @@ internal sealed class ScreenModes
                 {
                     if (!int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var mode) || _on.Count > 64)
                         continue;
+                    Touched = true;
                     if (text[^1] == 'h')
                         _on.Add(mode);
                     else
