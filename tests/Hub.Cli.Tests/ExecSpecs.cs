@@ -248,6 +248,29 @@ public sealed class ExecSpecs
     }
 
     [Fact]
+    public async Task A_command_whose_output_nobody_reads_any_more_is_cancelled()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<CancelCommandRequest>(_ => new CancelCommandResponse());
+        var gone = new TaskCompletionSource();
+        hub.Script.Run = async (_, w, c) =>
+        {
+            await w.WriteAsync(State(CommandState.Running));
+            await w.WriteAsync(Output(FakeHub.Output(0, "y\n")));
+            await gone.Task;
+            await w.WriteAsync(Output(FakeHub.Output(2, "y\n")));
+            await Task.Delay(Timeout.Infinite, c.CancellationToken);
+        };
+        await using var run = new CliRun();
+        var ended = run.RunAsync(hub, "exec", "n1", "-n", "--", "yes");
+        await run.Output.SeenAsync("y\n");
+        run.Output.Gone = true;
+        gone.SetResult();
+        (await ended).ShouldBe(141);
+        hub.Script.Asked<CancelCommandRequest>().ShouldHaveSingleItem().Name.ShouldBe(Name);
+    }
+
+    [Fact]
     public async Task Modes_a_program_with_a_terminal_leaves_on_are_switched_off()
     {
         await using var hub = await FakeHub.StartAsync();

@@ -79,6 +79,12 @@ internal sealed class ExecSession
         {
             return _abort!.Value;
         }
+        catch (BrokenPipeException) when (_command is not null)
+        {
+            // As SIGPIPE would end it here: nobody reads what it puts out, and nobody would know that it goes on.
+            await CancelAsync().ConfigureAwait(false);
+            throw;
+        }
         catch (RpcException e) when (_command is not null && !_run.Cancellation.IsCancellationRequested && Faults.IsBreak(e))
         {
             var (node, id) = Short.Command(_command.Name);
