@@ -256,8 +256,9 @@ internal sealed class ProcessIo : IReactorSource
     {
         if (result is FlushResult.Drained or FlushResult.Blocked)
             return;
+        // A PTY that nobody has open takes nothing now; whoever opens it next can be typed to.
         if (result == FlushResult.Broken)
-            _queue.Fail(RequestOutcome.FailedPrecondition, "the program has closed its input");
+            _queue.Fail(RequestOutcome.FailedPrecondition, "the program has closed its input", forGood: !_pty);
         if (!_pty)
             CloseDescriptor(ref _input);
     }
