@@ -15,17 +15,10 @@ internal static unsafe partial class Native
 
     public const short PollIn = 0x1;
     public const short PollOut = 0x4;
-    public const short PollError = 0x8;
-    public const short PollHangUp = 0x10;
-    public const short PollInvalid = 0x20;
 
-    public const int NoSuchProcess = 3;
     public const int Interrupted = 4;
-    public const int IoError = 5;
     public const int WouldBlock = 11;
     public const int NotExecutable = 8;
-    public const int NotFound = 2;
-    public const int AccessDenied = 13;
 
     public const int NoHang = 1;
 
