@@ -193,13 +193,51 @@ public sealed class UplinkSpecs
     }
 
     [Fact]
-    public async Task Fenced_means_never_again()
+    public async Task The_next_member_is_dialled_when_one_refuses_or_is_lost()
+    {
+        await using var one = await FakeHub.StartAsync();
+        await using var two = await FakeHub.StartAsync();
+        await using var agent = await AgentHarness.StartAsync(one.Address, o => NoMain(o) with { Hubs = [one.Address, two.Address] });
+        (await one.AcceptAsync()).Refuse(StatusCode.Unavailable, ErrorReasons.NotReady);
+        var session = await two.AcceptAsync();
+        await session.WelcomeAsync();
+        session.Cut();
+        var again = await one.AcceptAsync();
+        await again.WelcomeAsync();
+        again.End();
+    }
+
+    [Fact]
+    public async Task A_revoked_token_is_not_offered_again_and_another_one_is()
+    {
+        var file = Path.Combine(Path.GetTempPath(), $"akkahub-token-{Guid.NewGuid():N}");
+        await File.WriteAllTextAsync(file, "one\n");
+        await using var hub = await FakeHub.StartAsync();
+        await using var agent = await AgentHarness.StartAsync(hub.Address, o => NoMain(o) with { TokenFile = file });
+        var session = await hub.AcceptAsync();
+        await session.WelcomeAsync();
+        session.Authorization.ShouldBe("Bearer one");
+        await session.DisconnectAsync(DisconnectReason.CredentialRevoked);
+        await File.WriteAllTextAsync(file + ".new", "two\n");
+        File.Move(file + ".new", file, overwrite: true);
+        var again = await hub.AcceptAsync();
+        again.Authorization.ShouldBe("Bearer two");
+        await again.WelcomeAsync();
+        again.End();
+        File.Delete(file);
+    }
+
+    [Theory]
+    [InlineData(DisconnectReason.Fenced)]
+    [InlineData(DisconnectReason.Forgotten)]
+    [InlineData(DisconnectReason.CredentialRevoked)]
+    public async Task Sent_away_means_never_again(DisconnectReason reason)
     {
         await using var hub = await FakeHub.StartAsync();
         await using var agent = await AgentHarness.StartAsync(hub.Address, NoMain);
         var session = await hub.AcceptAsync();
         await session.WelcomeAsync();
-        await session.DisconnectAsync(DisconnectReason.Fenced);
+        await session.DisconnectAsync(reason);
         (await agent.Exit.WaitAsync(FakeHub.Patience)).ShouldBe(ExitCodes.SentAway);
     }
 
