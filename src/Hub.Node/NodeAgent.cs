@@ -153,7 +153,7 @@ internal sealed class NodeAgent : IUplinkOwner, IDisposable
             hello.Capabilities.Add(NodeCapability.Terminal);
         if (_options.AllowExec)
             hello.Capabilities.Add(NodeCapability.Exec);
-        hello.Streams.AddRange(_table.All.Select(s => s.Describe()));
+        hello.Streams.AddRange(_table.All.Where(s => !s.IsRefused).Select(s => s.Describe()));
         TrimCommandLines(hello);
         return hello;
     }

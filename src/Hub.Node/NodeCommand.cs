@@ -91,30 +91,27 @@ public static class NodeCommand
     [SupportedOSPlatform("linux")]
     private static async Task<int> StartAsync(NodeOptions options, TextWriter error, CancellationToken cancellationToken)
     {
+        // Its standard error is nobody's: what it has to say goes to its log from the beginning.
+        Action<string> write = options.Detach && Detaching.IsDetached
+            ? new RotatingFile(Path.Combine(options.StateDirectory, Detaching.LogFileName), MaxLogBytes).Write
+            : error.Write;
         try
         {
-            if (options.Detach && Detaching.NeedsOwnProcess())
+            if (options.Detach && !Detaching.IsDetached)
             {
                 if (AgentPresence.Inspect(options.StateDirectory) is { IsRunning: true } other)
                     throw new StateDirectoryException($"another agent (process {other.Pid}) runs on the state directory '{options.StateDirectory}'", ExitCodes.AlreadyRunning);
-                await error.WriteLineAsync($"The node agent runs as process {Detaching.StartOwnProcess()}.").ConfigureAwait(false);
-                return ExitCodes.Ok;
+                return await Detaching.StartAsync(options.StateDirectory, error, TimeProvider.System, cancellationToken).ConfigureAwait(false);
             }
 
             using var state = await StateDirectory.OpenAsync(options.StateDirectory, TimeProvider.System, cancellationToken).ConfigureAwait(false);
-            Action<string> write = error.Write;
-            if (options.Detach)
-            {
-                Detaching.LeaveTerminal();
-                write = new RotatingFile(Path.Combine(state.Location, "agent.log"), MaxLogBytes).Write;
-            }
-
-            var log = new AgentLogger(write, options.LogLevel, TimeProvider.System);
+            await using var lines = new LogWriter(write, TimeProvider.System);
+            var log = new AgentLogger(lines.Add, options.LogLevel, TimeProvider.System);
             return await NodeAgent.RunAsync(options, state, TimeProvider.System, log, cancellationToken).ConfigureAwait(false);
         }
         catch (Exception e) when (e is StateDirectoryException or SpawnException or IOException)
         {
-            await error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            write(e.Message + "\n");
             return e is StateDirectoryException refused ? refused.ExitCode : ExitCodes.Failure;
         }
     }

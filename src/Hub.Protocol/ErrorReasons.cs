@@ -36,6 +36,8 @@ public static class ErrorReasons
     public const string TerminalClosed = "TERMINAL_CLOSED";
     /// <summary>NOT_FOUND: the node has no record of this command.</summary>
     public const string CommandUnknown = "COMMAND_UNKNOWN";
+    /// <summary>FAILED_PRECONDITION: the command has not ended.</summary>
+    public const string CommandRunning = "COMMAND_RUNNING";
     /// <summary>ALREADY_EXISTS: this request_id was used for another command.</summary>
     public const string RequestIdReused = "REQUEST_ID_REUSED";
     /// <summary>RESOURCE_EXHAUSTED: a limit is reached; the metadata's <c>limit</c> names the setting.</summary>

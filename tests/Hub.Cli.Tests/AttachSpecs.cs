@@ -81,10 +81,12 @@ public sealed class AttachSpecs
         await run.Error.SeenAsync("is dropped");
         await using var back = await FakeHub.StartAsync(script, port);
         await run.Output.SeenAsync("two");
+        await run.Error.SeenAsync("connected again");
         await run.TypeAsync("\u0010\u0011");
         (await ended).ShouldBe(0);
         script.Asked<AttachTerminalRequest>().ShouldAllBe(m => m.MessageCase != AttachTerminalRequest.MessageOneofCase.Input);
         run.OutputText.Split("one").Length.ShouldBe(2);
+        run.ErrorText.Split("connected again").Length.ShouldBe(2, "once, and not at the first time");
     }
 
     [Fact]
@@ -118,6 +120,51 @@ public sealed class AttachSpecs
         run.OutputText.ShouldContain("\e[?1049hscreen");
         run.OutputText.ShouldContain("\e[5nfresh");
         run.OutputText.ShouldContain("\e[?1049l");
+    }
+
+    [Fact]
+    public async Task The_modes_of_a_program_are_off_when_the_terminal_begins_anew()
+    {
+        await using var hub = await HubWith(async (r, w, _) =>
+        {
+            await StartAsync(r, w);
+            await w.WriteAsync(History(FakeHub.Output(0, "\e[?1003hold")));
+            await w.WriteAsync(History(new HistoryRecord { Restart = new HistoryRestart() }, FakeHub.Output(0, "new")));
+            await r.MoveNext();
+        });
+        await using var run = new CliRun { Terminal = true };
+        var ended = run.RunAsync(hub, "attach", "n1");
+        await run.Output.SeenAsync("new");
+        var text = run.OutputText;
+        text.IndexOf("\e[?1003l", StringComparison.Ordinal).ShouldBeInRange(text.IndexOf("old", StringComparison.Ordinal), text.IndexOf("new", StringComparison.Ordinal));
+        await run.TypeAsync("\u001d");
+        (await ended).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task Another_size_that_somebody_else_set_is_said_once_and_ones_own_is_not()
+    {
+        var other = new TerminalSize { Cols = 80, Rows = 24 };
+        await using var hub = await HubWith(async (r, w, c) =>
+        {
+            await StartAsync(r, w);
+            await w.WriteAsync(History(FakeHub.Output(0, "$ "), Resized(2, other)));
+            await foreach (var message in r.ReadAllAsync(c.CancellationToken))
+            {
+                if (message.MessageCase == AttachTerminalRequest.MessageOneofCase.Size)
+                    await w.WriteAsync(History(Resized(2, message.Size), Resized(2, other), Resized(2, other), FakeHub.Output(2, "done")));
+            }
+        });
+        await using var run = new CliRun { Terminal = true };
+        var ended = run.RunAsync(hub, "attach", "n1");
+        await run.Output.SeenAsync("$ ");
+        run.ErrorText.ShouldBeEmpty("the replay tells what was");
+        run.Resize(90, 20);
+        await run.Output.SeenAsync("done");
+        await run.TypeAsync("\u001d");
+        (await ended).ShouldBe(0);
+        run.ErrorText.Split('\n').Count(l => l.Contains("as somebody else has it")).ShouldBe(1);
+        run.ErrorText.ShouldContain("the terminal is 80x24 now, as somebody else has it; this one is 90x20");
     }
 
     [Fact]
@@ -181,6 +228,39 @@ public sealed class AttachSpecs
     }
 
     [Theory]
+    [InlineData("ctrl-]", "a\e[27;5;93~b", true, "a")]
+    [InlineData("ctrl-]", "a\e[93;5ub", true, "a")]
+    [InlineData("ctrl-]", "\e[93;5:1u", true, "")]
+    [InlineData("ctrl-]", "\e[93::93;69u", true, "")]
+    [InlineData("ctrl-]", "\e[93;5:3u", false, "\e[93;5:3u")]
+    [InlineData("ctrl-]", "\e[93;7u", false, "\e[93;7u")]
+    [InlineData("ctrl-]", "\e[93u", false, "\e[93u")]
+    [InlineData("ctrl-]", "\e\e[A\e[27;5", false, "\e\e[A\e[27;5")]
+    [InlineData("ctrl-p,ctrl-q", "\e[112;5u\e[112;5:3u\e[57442;5u\e[113;5u", true, "")]
+    [InlineData("ctrl-p,ctrl-q", "\e[112;5u\e[112;5:3ux", false, "\e[112;5u\e[112;5:3ux")]
+    [InlineData("~", "\e[15~\e[126u", true, "\e[15~")]
+    public void Detach_keys_are_found_as_programs_make_the_terminal_send_them(string keys, string typed, bool found, string passed)
+    {
+        DetachKeys.TryParse(keys, out var parsed).ShouldBeTrue();
+        var rest = new List<byte>();
+        parsed!.Scan(Encoding.Latin1.GetBytes(typed), rest).ShouldBe(found);
+        Encoding.Latin1.GetString([.. rest]).ShouldBe(passed);
+    }
+
+    [Theory]
+    [InlineData("\e[>4;2m", "\e[>4m")]
+    [InlineData("\e[>1u\e[>5u", "\e[<2u")]
+    [InlineData("\e[>1u\e[<u", "")]
+    [InlineData("\e[=5;1u", "\e[=0u")]
+    [InlineData("\e[?1049h\e[>1u", "\e[<1u\e[?1049l")]
+    public void Keyboard_modes_are_undone_as_far_as_they_were_switched_on(string shown, string undone)
+    {
+        var modes = new ScreenModes();
+        modes.Filter(Encoding.UTF8.GetBytes(shown), replay: false, []);
+        modes.Reset().ShouldBe(undone + "\e[!p\e[?25h\e[?7h\e[0m\e(B\e>");
+    }
+
+    [Theory]
     [InlineData("\e[c")]
     [InlineData("\e[>c")]
     [InlineData("\e[6n")]
@@ -225,6 +305,8 @@ public sealed class AttachSpecs
     }
 
     private static AttachTerminalResponse History(params HistoryRecord[] records) => new() { History = FakeHub.Part(TerminalState.Live, records) };
+
+    private static HistoryRecord Resized(long offset, TerminalSize size) => new() { Resize = new HistoryResize { Offset = offset, Size = size } };
 
     private static Script Answers(Script script) =>
         script.On<GetNodeRequest>(r => new GetNodeResponse { Node = new NodeInfo { Name = r.Name, State = NodeState.Online } });

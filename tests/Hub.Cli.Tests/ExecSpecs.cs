@@ -75,6 +75,7 @@ public sealed class ExecSpecs
         sent.ShouldAllBe(r => r.Name == "nodes/n1/terminals/cmd/c1");
         string.Concat(sent.Select(r => r.Data.ToStringUtf8())).ShouldBe("one two");
         sent[^1].EndOfInput.ShouldBeTrue();
+        hub.Script.DeadlineOf<SendInputRequest>().ShouldBe(DateTime.MaxValue, "the command reads when it likes");
     }
 
     [Fact]
@@ -166,12 +167,19 @@ public sealed class ExecSpecs
         hub.Script.Run = async (_, w, c) =>
         {
             if (Interlocked.Increment(ref calls) == 1)
+            {
                 c.GetHttpContext().Abort();
-            else
-                await w.WriteAsync(State(CommandState.Exited));
+                return;
+            }
+
+            // As the hub answers for a command that ended meanwhile: as it is, its output, as it is.
+            await w.WriteAsync(State(CommandState.Exited, 4));
+            await w.WriteAsync(Output(FakeHub.Output(0, "all of it\n")));
+            await w.WriteAsync(State(CommandState.Exited, 4));
         };
         await using var run = new CliRun();
-        (await run.RunAsync(hub, "exec", "n1", "-n", "--request-id", "mine", "--", "x")).ShouldBe(0);
+        (await run.RunAsync(hub, "exec", "n1", "-n", "--request-id", "mine", "--", "x")).ShouldBe(4);
+        run.OutputText.ShouldBe("all of it\n");
         hub.Script.Asked<RunCommandRequest>().Select(r => r.RequestId).ShouldBe(["mine", "mine"]);
     }
 
@@ -237,6 +245,68 @@ public sealed class ExecSpecs
         var request = hub.Script.Asked<RunCommandRequest>()[0];
         request.Pty.ShouldBe(new TerminalSize { Cols = 100, Rows = 30 });
         request.Env["TERM"].ShouldBe("xterm");
+    }
+
+    [Fact]
+    public async Task A_command_whose_output_nobody_reads_any_more_is_cancelled()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<CancelCommandRequest>(_ => new CancelCommandResponse());
+        var gone = new TaskCompletionSource();
+        hub.Script.Run = async (_, w, c) =>
+        {
+            await w.WriteAsync(State(CommandState.Running));
+            await w.WriteAsync(Output(FakeHub.Output(0, "y\n")));
+            await gone.Task;
+            await w.WriteAsync(Output(FakeHub.Output(2, "y\n")));
+            await Task.Delay(Timeout.Infinite, c.CancellationToken);
+        };
+        await using var run = new CliRun();
+        var ended = run.RunAsync(hub, "exec", "n1", "-n", "--", "yes");
+        await run.Output.SeenAsync("y\n");
+        run.Output.Gone = true;
+        gone.SetResult();
+        (await ended).ShouldBe(141);
+        hub.Script.Asked<CancelCommandRequest>().ShouldHaveSingleItem().Name.ShouldBe(Name);
+    }
+
+    [Fact]
+    public async Task Modes_a_program_with_a_terminal_leaves_on_are_switched_off()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.Run = async (_, w, _) =>
+        {
+            await w.WriteAsync(State(CommandState.Running));
+            await w.WriteAsync(Output(FakeHub.Output(0, "\e[?1049h\e[?2004hkilled")));
+            await w.WriteAsync(State(CommandState.Exited, 137));
+        };
+        await using var run = new CliRun { Terminal = true };
+        (await run.RunAsync(hub, "exec", "n1", "--tty", "-n", "--", "vi")).ShouldBe(137);
+        run.OutputText.ShouldStartWith("\e[?1049h\e[?2004hkilled\e[?2004l\e[?1049l");
+        await using var plain = new CliRun();
+        (await plain.RunAsync(hub, "exec", "n1", "--tty", "-n", "--", "vi")).ShouldBe(137);
+        plain.OutputText.ShouldEndWith("killed", Case.Sensitive);
+    }
+
+    [Fact]
+    public async Task Ctrl_C_leaves_a_terminal_whose_node_is_away()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<SendInputRequest>(_ => throw FakeHub.Error(StatusCode.Unavailable, ErrorReasons.NodeOffline, "offline"));
+        hub.Script.Run = async (_, w, c) =>
+        {
+            await w.WriteAsync(State(CommandState.Running));
+            await w.WriteAsync(Output(FakeHub.Output(0, "$ ")));
+            await Task.Delay(Timeout.Infinite, c.CancellationToken);
+        };
+        await using var run = new CliRun { Terminal = true };
+        var ended = run.RunAsync(hub, "exec", "n1", "--tty", "--", "vi");
+        await run.Output.SeenAsync("$ ");
+        await run.TypeAsync("x");
+        await run.Error.SeenAsync("Ctrl+C leaves");
+        await run.TypeAsync("\e[99;5u");
+        (await ended).ShouldBe(130);
+        run.RawOn.ShouldBeFalse();
     }
 
     [Fact]

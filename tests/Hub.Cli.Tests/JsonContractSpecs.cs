@@ -68,6 +68,13 @@ public sealed class JsonContractSpecs
     private const string NodeJson =
         """{"name":"n1","state":"online","labels":{"a":"1","b":"2"},"platform":{"os":"Debian GNU/Linux 12","arch":"x64","host":"h","cpus":2,"user":"u","memoryBytes":1024},"agentVersion":"0.1.0","createTime":"2026-01-31T12:00:00.250Z","stateTime":"2026-01-31T12:00:00.250Z","lastSeenTime":"2026-01-31T12:00:00.250Z","sessionEpoch":7,"figures":{"cpu":0.25,"memoryUsedBytes":1,"memoryTotalBytes":2,"load1":0.5,"load5":0.4,"load15":0.3,"diskUsedBytes":3,"diskTotalBytes":4,"uptimeSeconds":5},"lastSessionEnd":{"sessionEpoch":6,"cause":"stream-broken","message":"reset","time":"2026-01-31T12:00:00.250Z","lastOffset":9,"unacknowledgedBytes":1},"unacknowledgedBytes":12,"capabilities":["terminal","exec"],"clockSkewMs":-15}""";
 
+    [Theory]
+    [InlineData("word", "word\n")]
+    [InlineData("word\n", "\"word\\n\"\n")]
+    [InlineData("yes", "\"yes\"\n")]
+    public void A_text_is_plain_in_yaml_only_if_it_reads_back_as_it_was(string text, string yaml) =>
+        YamlText.Write(System.Text.Json.Nodes.JsonValue.Create(text)).ShouldBe(yaml);
+
     [Fact]
     public void A_node() => Json.Line(NodeDocument.From(ANode)).ShouldBe(NodeJson + "\n");
 

@@ -126,6 +126,17 @@ public sealed class LogsSpecs
     }
 
     [Fact]
+    public async Task It_ends_without_a_word_when_its_reader_has_gone()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<ReadHistoryRequest>(_ => new ReadHistoryResponse { Records = { FakeHub.Output(0, "text\n") }, AtEnd = true });
+        await using var run = new CliRun();
+        run.Output.Gone = true;
+        (await run.RunAsync(hub, "logs", "n1")).ShouldBe(141);
+        run.ErrorText.ShouldBeEmpty();
+    }
+
+    [Fact]
     public async Task A_cursor_that_is_too_old_names_the_first_that_is_left()
     {
         await using var hub = await FakeHub.StartAsync();

@@ -228,14 +228,14 @@ public sealed partial class NodeActor
         ToStream(asker, m.Name, CapabilityFor(stream!), (number, wireId) => new ConnectResponse
         {
             TerminalInput = new TerminalInput { Request = number, Incarnation = wireId, Data = m.Data, EndOfInput = m.EndOfInput },
-        }, static () => new SendInputResponse());
+        }, static () => new SendInputResponse(), input: true);
     }
 
     private static NodeCapability CapabilityFor(string stream) =>
         stream.StartsWith(Names.CommandStreamPrefix, StringComparison.Ordinal) ? NodeCapability.Exec : NodeCapability.Terminal;
 
     /// <summary>Sends a numbered request to a live stream of the node and answers with what becomes of it.</summary>
-    private void ToStream(IActorRef asker, string resource, NodeCapability capability, Func<long, ByteString, ConnectResponse> request, Func<IMessage> done)
+    private void ToStream(IActorRef asker, string resource, NodeCapability capability, Func<long, ByteString, ConnectResponse> request, Func<IMessage> done, bool input = false)
     {
         Names.TryParseTerminal(resource, out _, out var stream);
         if (CapabilityFor(stream!) == NodeCapability.Exec)
@@ -251,13 +251,13 @@ public sealed partial class NodeActor
             return;
         }
 
-        Request(asker, session, number => request(number, link.WireId), (result, to) => Answer(to, result, done));
+        Request(asker, session, number => request(number, link.WireId), (result, to) => Answer(to, result, done), input);
     }
 
-    private bool Request(IActorRef asker, NodeSession session, Func<long, ConnectResponse> request, Action<RequestResult, IActorRef> answer)
+    private bool Request(IActorRef asker, NodeSession session, Func<long, ConnectResponse> request, Action<RequestResult, IActorRef> answer, bool input = false)
     {
-        var deadline = _hub.ElapsedUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds;
-        if (_awaitingOpenCount + _requests.Count >= _hub.Settings.Terminals.MaxPendingInputs || _requests.TryAdd(asker, answer, deadline) is not { } number)
+        long? deadline = input ? null : _hub.ElapsedUs() + (long)_hub.Settings.Terminals.RequestTimeout.TotalMicroseconds;
+        if ((!input && _awaitingOpenCount + _requests.Timed >= _hub.Settings.Terminals.MaxPendingInputs) || _requests.TryAdd(asker, answer, deadline) is not { } number)
         {
             _hub.Metrics.QueueRejected(HubQueue.NodeInputs);
             Fail(asker, FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
@@ -393,7 +393,13 @@ public sealed partial class NodeActor
     private void PurgeTerminal(IActorRef asker, PurgeTerminalRequest m)
     {
         Names.TryParseTerminal(m.Name, out _, out var name);
-        if (!_state.Histories.TryGetValue(name!, out var history) || history.Kind != StreamKind.Terminal)
+        if (name!.StartsWith(Names.CommandStreamPrefix, StringComparison.Ordinal))
+        {
+            PurgeCommand(asker, name);
+            return;
+        }
+
+        if (!_state.Histories.TryGetValue(name, out var history) || history.Kind != StreamKind.Terminal)
         {
             Fail(asker, FailureKind.NotFound, ErrorReasons.TerminalUnknown, $"Node '{_node}' has no terminal '{name}'.");
             return;
@@ -407,6 +413,32 @@ public sealed partial class NodeActor
         {
             _hub.Metrics.HistoryDropped("purged", bytes);
             // The journal and the snapshots still hold the bytes: a new one is due at once, and the old ones go.
+            _purged = true;
+            asker.Tell(new NodeReply(new PurgeTerminalResponse { Bytes = bytes }));
+        }, dropped: () => asker.Tell(new NodeFailure(Restarting)));
+    }
+
+    /// <summary>A command's output goes with its record, whose arguments may hold what shall be gone, too.</summary>
+    private void PurgeCommand(IActorRef asker, string stream)
+    {
+        var id = stream[Names.CommandStreamPrefix.Length..];
+        if (FindCommand(asker, Names.Command(_node, id)) is not { } command)
+            return;
+        var output = _state.Histories.GetValueOrDefault(stream);
+        if (command.Finished is null || _opening.Contains(stream) || output is { IsLive: true })
+        {
+            Fail(asker, FailureKind.FailedPrecondition, ErrorReasons.CommandRunning, $"Command '{id}' of node '{_node}' has not ended. Cancel it first.");
+            return;
+        }
+
+        var bytes = output?.RetainedBytes ?? 0;
+        // Before the drop: at recovery it says, unlike a drop that only makes room, that the bytes must leave the store.
+        _pending.Add(new NodeEvent { TerminalPurged = new TerminalPurged { Name = stream } });
+        _dropping.Add(id);
+        _pending.Add(new NodeEvent { CommandDropped = new CommandDropped { CommandId = id } }, durable: () =>
+        {
+            _dropping.Remove(id);
+            _hub.Metrics.HistoryDropped("purged", bytes);
             _purged = true;
             asker.Tell(new NodeReply(new PurgeTerminalResponse { Bytes = bytes }));
         }, dropped: () => asker.Tell(new NodeFailure(Restarting)));

@@ -5,17 +5,26 @@ using Hub.Protocol;
 namespace Hub.Actors.Nodes;
 
 /// <summary>
-/// Requests on their way to a node whose answer is owed: input, sizes, signals, opening, closing, cancelling. Bounded; each
-/// one ends exactly once: with the node's answer, or as 'delivery unknown' when the session breaks or time runs out.
+/// Requests on their way to a node whose answer is owed: input, sizes, signals, opening, closing, cancelling. Each one ends
+/// exactly once: with the node's answer, or as 'delivery unknown' when the session breaks or time runs out.
+/// <para>
+/// Input has no time: it is answered when the program has read so far, which is the program's affair, and what became of it
+/// is known as long as the session stands. So input is bounded apart from the rest: programs that do not read must not keep
+/// anybody from ending them.
+/// </para>
 /// </summary>
 internal sealed class NodeRequests(int capacity)
 {
     private readonly Dictionary<long, Pending> _pending = [];
     private long _next;
+    private int _inputs;
 
-    private readonly record struct Pending(IActorRef Asker, Action<RequestResult, IActorRef> Answer, long DeadlineUs);
+    private readonly record struct Pending(IActorRef Asker, Action<RequestResult, IActorRef> Answer, long? DeadlineUs);
 
     public int Count => _pending.Count;
+
+    /// <summary>Those that end in time, whatever programs do.</summary>
+    public int Timed => _pending.Count - _inputs;
 
     /// <summary>
     /// A session begins: its requests have numbers of their own, so that a late answer to one of an earlier session, or of an
@@ -23,18 +32,22 @@ internal sealed class NodeRequests(int capacity)
     /// </summary>
     public void Begin(long epoch) => _next = epoch << 32;
 
-    /// <summary>Keeps a request; null when there are too many.</summary>
-    public long? TryAdd(IActorRef asker, Action<RequestResult, IActorRef> answer, long deadlineUs)
+    /// <summary>Keeps a request; null when there are too many of its kind.</summary>
+    /// <param name="asker">Whom to answer.</param>
+    /// <param name="answer">Makes the answer.</param>
+    /// <param name="deadlineUs">When it ends unanswered; null for input.</param>
+    public long? TryAdd(IActorRef asker, Action<RequestResult, IActorRef> answer, long? deadlineUs)
     {
-        if (_pending.Count >= capacity)
+        if ((deadlineUs is null ? _inputs : Timed) >= capacity)
             return null;
         _pending.Add(++_next, new Pending(asker, answer, deadlineUs));
+        _inputs += deadlineUs is null ? 1 : 0;
         return _next;
     }
 
     public void Complete(RequestResult result)
     {
-        if (_pending.Remove(result.Request, out var request))
+        if (Take(result.Request) is { } request)
             request.Answer(result, request.Asker);
     }
 
@@ -50,7 +63,7 @@ internal sealed class NodeRequests(int capacity)
 
         foreach (var number in late ?? [])
         {
-            if (_pending.Remove(number, out var request))
+            if (Take(number) is { } request)
                 Unknown(request, "the node did not answer in time");
         }
     }
@@ -61,6 +74,15 @@ internal sealed class NodeRequests(int capacity)
         foreach (var request in _pending.Values)
             Unknown(request, why);
         _pending.Clear();
+        _inputs = 0;
+    }
+
+    private Pending? Take(long number)
+    {
+        if (!_pending.Remove(number, out var request))
+            return null;
+        _inputs -= request.DeadlineUs is null ? 1 : 0;
+        return request;
     }
 
     private static void Unknown(Pending request, string why) =>

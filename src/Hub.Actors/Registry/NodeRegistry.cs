@@ -32,10 +32,12 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
     public async Task<T> AskAsync<T>(string node, IMessage request, CancellationToken cancellationToken, long caller = 0)
         where T : IMessage
     {
+        // How long input takes is the program's affair; the node's actor answers it when the session ends at the latest.
+        var timeout = request is SendInputRequest ? Timeout.InfiniteTimeSpan : hub.Settings.Registry.AskTimeout;
         object answer;
         try
         {
-            answer = await Region.Ask<object>(new NodeRequest(node, request, caller), hub.Settings.Registry.AskTimeout, cancellationToken).ConfigureAwait(false);
+            answer = await Region.Ask<object>(new NodeRequest(node, request, caller), timeout, cancellationToken).ConfigureAwait(false);
         }
         catch (AskTimeoutException)
         {

@@ -2,6 +2,7 @@ using AkkaHub.V1;
 using Google.Protobuf;
 using Grpc.Core;
 using Hub.Cli.Connection;
+using Hub.Cli.Terminals;
 using Hub.Protocol;
 
 namespace Hub.Cli.Commands;
@@ -14,10 +15,10 @@ namespace Hub.Cli.Commands;
 internal sealed class ExecInput(ExecSession session, Invocation run, bool withTerminal, bool keys)
 {
     private const int ChunkBytes = 32 * 1024;
-    private const byte ControlC = 3;
     private const byte ControlD = 4;
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(250);
 
+    private readonly DetachKeys _interrupt = DetachKeys.ControlC();
     private bool _told;
 
     private enum Outcome
@@ -41,7 +42,7 @@ internal sealed class ExecInput(ExecSession session, Invocation run, bool withTe
                 var request = Request(buffer.AsSpan(0, count));
                 if (keys && !session.IsUp)
                 {
-                    Dropped(buffer.AsSpan(0, count));
+                    NotTyped(buffer.AsSpan(0, count), "no connection: what is typed now is dropped (Ctrl+C leaves)");
                     if (count == 0)
                         return;
                     continue;
@@ -56,7 +57,9 @@ internal sealed class ExecInput(ExecSession session, Invocation run, bool withTe
                 }
                 else if (keys)
                 {
-                    Lost(outcome);
+                    NotTyped(buffer.AsSpan(0, count), outcome == Outcome.Unknown
+                        ? "what was typed may not have arrived (Ctrl+C leaves when there is no way)"
+                        : "the node cannot be reached: what was typed is dropped (Ctrl+C leaves)");
                 }
                 else
                 {
@@ -91,8 +94,8 @@ internal sealed class ExecInput(ExecSession session, Invocation run, bool withTe
         {
             try
             {
-                var options = new CallOptions(deadline: TimeProvider.System.GetUtcNow().UtcDateTime + HubConnection.CallTimeout, cancellationToken: cancellation);
-                await session.Hub.Client.SendInputAsync(request, options).ConfigureAwait(false);
+                // No deadline: the answer comes when the command has read so far, and when it reads is its own affair.
+                await session.Hub.Client.SendInputAsync(request, new CallOptions(cancellationToken: cancellation)).ConfigureAwait(false);
                 return Outcome.Written;
             }
             catch (RpcException e) when (!cancellation.IsCancellationRequested)
@@ -112,17 +115,10 @@ internal sealed class ExecInput(ExecSession session, Invocation run, bool withTe
         }
     }
 
-    private void Lost(Outcome outcome)
+    /// <summary>Keys did not reach the command. Ctrl+C among them is this program's then: there must be a way out.</summary>
+    private void NotTyped(ReadOnlySpan<byte> typed, string note)
     {
-        if (_told)
-            return;
-        _told = true;
-        run.Environment.Note(outcome == Outcome.Unknown ? "what was typed may not have arrived" : "the node cannot be reached: what was typed is dropped");
-    }
-
-    private void Dropped(ReadOnlySpan<byte> typed)
-    {
-        if (typed.Contains(ControlC))
+        if (_interrupt.Scan(typed, []))
         {
             run.Interrupts.End(ExitCodes.Interrupted);
             return;
@@ -131,6 +127,6 @@ internal sealed class ExecInput(ExecSession session, Invocation run, bool withTe
         if (_told)
             return;
         _told = true;
-        run.Environment.Note("no connection: what is typed now is dropped (Ctrl+C leaves)");
+        run.Environment.Note(note);
     }
 }

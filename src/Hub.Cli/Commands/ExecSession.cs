@@ -1,7 +1,9 @@
+using System.Text;
 using AkkaHub.V1;
 using Grpc.Core;
 using Hub.Cli.Connection;
 using Hub.Cli.Output;
+using Hub.Cli.Terminals;
 using Hub.Protocol;
 using Command = AkkaHub.V1.Command;
 
@@ -22,6 +24,9 @@ internal sealed class ExecSession
     private readonly RunCommandRequest _request;
     private readonly Reconnector _reconnector;
     private readonly HistoryPrinter _printer;
+    // Of a command with a terminal that shows in one; a program that was killed leaves its modes on.
+    private readonly ScreenModes? _modes;
+    private readonly List<byte> _shown = [];
     private readonly CancellationTokenSource _ended;
     private readonly TaskCompletionSource _running = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
@@ -38,6 +43,7 @@ internal sealed class ExecSession
         _request = request;
         _reconnector = new Reconnector(run.Hub, run.Environment, "the command");
         _printer = new HistoryPrinter(run.Environment.Output, run.Environment.ErrorBytes, run.Environment.Note, raw: true) { Marks = false };
+        _modes = request.Pty is not null && run.Environment.OutputIsTerminal ? new ScreenModes() : null;
         _ended = CancellationTokenSource.CreateLinkedTokenSource(run.Cancellation);
     }
 
@@ -73,7 +79,13 @@ internal sealed class ExecSession
         {
             return _abort!.Value;
         }
-        catch (RpcException e) when (_command is not null && Faults.IsBreak(e))
+        catch (BrokenPipeException) when (_command is not null)
+        {
+            // As SIGPIPE would end it here: nobody reads what it puts out, and nobody would know that it goes on.
+            await CancelAsync().ConfigureAwait(false);
+            throw;
+        }
+        catch (RpcException e) when (_command is not null && !_run.Cancellation.IsCancellationRequested && Faults.IsBreak(e))
         {
             var (node, id) = Short.Command(_command.Name);
             throw new CliException($"{Faults.Explain(e).Message}\nthe command goes on without this program; follow it with: hub logs {node} -t {Names.CommandStream(id)} -f", ExitCodes.Failure, e);
@@ -83,6 +95,8 @@ internal sealed class ExecSession
             await _ended.CancelAsync().ConfigureAwait(false);
             _run.Interrupts.OnInterrupt = null;
             await Task.WhenAll(Side()).WaitAsync(LastWords, CancellationToken.None).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (_modes is { Touched: true })
+                await ResetAsync(_modes).ConfigureAwait(false);
             raw?.Dispose();
             _run.Environment.RawTerminal = false;
         }
@@ -120,9 +134,8 @@ internal sealed class ExecSession
             switch (part.MessageCase)
             {
                 case RunCommandResponse.MessageOneofCase.Command:
+                    // One that has ended is told of first, too: its output follows, and then its end once more.
                     Learn(part.Command);
-                    if (HasEnded(part.Command))
-                        return;
                     break;
                 case RunCommandResponse.MessageOneofCase.Output:
                     _running.TrySetResult();
@@ -131,7 +144,8 @@ internal sealed class ExecSession
             }
         }
 
-        throw Faults.EndedEarly();
+        if (_command is null || !HasEnded(_command))
+            throw Faults.EndedEarly();
     }
 
     /// <summary>Goes on after what was printed, until the command has ended and all its output is here.</summary>
@@ -195,12 +209,30 @@ internal sealed class ExecSession
         foreach (var record in part.Records)
         {
             await _printer.PrintAsync(record, _ended.Token).ConfigureAwait(false);
+            if (_modes is not null && record.Output is { } output)
+            {
+                _modes.Filter(output.Data.Span, replay: false, _shown);
+                _shown.Clear();
+            }
+
             if (record.Cursor.Length > 0)
                 _cursor = record.Cursor;
         }
 
         if (part.NextCursor.Length > 0)
             _cursor = part.NextCursor;
+    }
+
+    private async Task ResetAsync(ScreenModes modes)
+    {
+        try
+        {
+            await _run.Environment.Output.WriteAsync(Encoding.ASCII.GetBytes(modes.Reset()), CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (IOException)
+        {
+            // The terminal has gone.
+        }
     }
 
     private void Learn(Command command)

@@ -16,7 +16,7 @@ internal sealed class NodeWatch(Invocation run, string format, string selector)
     /// <summary>Runs until interrupted.</summary>
     public async Task<int> RunAsync()
     {
-        var reconnector = new Reconnector(run.Hub, run.Environment, "the watch");
+        var reconnector = new Reconnector(run.Hub, run.Environment, "the watch", mayBeQuiet: true);
         while (true)
         {
             try

@@ -107,7 +107,7 @@ internal static class TerminalCommands
     {
         var node = Arguments.Node();
         var terminal = Arguments.Terminal();
-        terminal.Description = "Only this terminal, or cmd/ID [default: every terminal of the node]";
+        terminal.Description = "Only this terminal, or cmd/ID for a command that has ended [default: every terminal of the node]";
         terminal.DefaultValueFactory = null;
         var command = new Command("purge", "Delete history; a terminal that has ended is gone then") { node, terminal };
         bind(command, async run =>

@@ -31,6 +31,8 @@ internal static class Faults
         e.StatusCode == StatusCode.Unavailable && Info(e) is null && e.Status.DebugException switch
         {
             SocketException => true,
+            // No answer to the dialling, as of a machine that is off: the channel says so itself, before it sends anything.
+            TimeoutException => true,
             HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError } => true,
             _ => false,
         };
@@ -94,6 +96,7 @@ internal static class Faults
             ErrorReasons.TokenUnknown => "see 'hub token list'",
             ErrorReasons.NotReady or ErrorReasons.StoreUnavailable => "try again in a moment",
             null when e.StatusCode == StatusCode.Unauthenticated => "give a token with --token or AKKAHUB_TOKEN",
+            null when e.StatusCode == StatusCode.DeadlineExceeded => "it may have been done or not; look before you ask for it again",
             null when e.StatusCode == StatusCode.Unimplemented => "the hub is older than this command line",
             _ => null,
         };

@@ -86,6 +86,8 @@ internal sealed class HubConnection : IAsyncDisposable
                 {
                     if (_environment.Time.GetElapsedTime(started) > StartPatience)
                         throw;
+                    // Somebody is there: the others are tried anew while this one is waited for.
+                    tried = 0;
                     MoveOn();
                     await Task.Delay(Faults.RetryDelay(e) ?? TimeSpan.FromMilliseconds(500), _environment.Time, cancellation).ConfigureAwait(false);
                     continue;

@@ -74,6 +74,7 @@ internal sealed class Reconnector(HubConnection connection, CliEnvironment envir
                     continue;
                 }
 
+                tried = 0;
                 outage ??= environment.Time.GetTimestamp();
                 var starting = !everUp && Faults.IsStarting(e);
                 var limit = starting ? HubConnection.StartPatience : Limit;

@@ -84,9 +84,9 @@ internal static partial class YamlText
     private static string Scalar(string value) =>
         Plain().IsMatch(value) && !Special().IsMatch(value) ? value : JsonValue.Create(value).ToJsonString(Json.Options);
 
-    [GeneratedRegex("^[A-Za-z_][A-Za-z0-9_./-]*$")]
+    [GeneratedRegex("^[A-Za-z_][A-Za-z0-9_./-]*\\z")]
     private static partial Regex Plain();
 
-    [GeneratedRegex("^(true|false|yes|no|on|off|y|n|null|nan|inf)$", RegexOptions.IgnoreCase)]
+    [GeneratedRegex("^(true|false|yes|no|on|off|y|n|null|nan|inf)\\z", RegexOptions.IgnoreCase)]
     private static partial Regex Special();
 }

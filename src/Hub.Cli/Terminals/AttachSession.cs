@@ -19,7 +19,7 @@ internal sealed class AttachSession : IDisposable
     private const int HistoryBytes = 64 * 1024;
     /// <summary>A tail begins after a line end if there is one in its first bytes.</summary>
     private const int SaneStart = 4 * 1024;
-    private const byte ControlC = 3;
+    private const int MaxAsked = 16;
     /// <summary>Long enough for a program to see the first of two sizes.</summary>
     private static readonly TimeSpan NudgePause = TimeSpan.FromMilliseconds(80);
 
@@ -28,6 +28,7 @@ internal sealed class AttachSession : IDisposable
     private readonly string _name;
     private readonly bool _readOnly;
     private readonly DetachKeys _keys;
+    private readonly DetachKeys _interrupt = DetachKeys.ControlC();
     private readonly Reconnector _reconnector;
     private readonly ScreenModes _modes = new();
     private readonly List<byte> _screen = [];
@@ -42,6 +43,10 @@ internal sealed class AttachSession : IDisposable
     private bool _truncated;
     private bool _dropTold;
     private bool _nodeGoneTold;
+    private bool _attachedBefore;
+    // Sizes this attachment asked for and was not told of yet: they are no news when they come.
+    private readonly Queue<TerminalSize> _asked = new();
+    private TerminalSize? _sizeTold;
 
     /// <summary>Makes one; nothing is sent yet.</summary>
     public AttachSession(Invocation run, string name, bool readOnly, DetachKeys keys)
@@ -108,8 +113,11 @@ internal sealed class AttachSession : IDisposable
         };
         try
         {
+            if (mine is not null)
+                Ask(mine);
             await call.RequestStream.WriteAsync(new AttachTerminalRequest { Start = start }, cancellation).ConfigureAwait(false);
             var replay = true;
+            var again = _attachedBefore;
             TerminalSize? before = null;
             await foreach (var answer in call.ResponseStream.ReadAllAsync(cancellation).ConfigureAwait(false))
             {
@@ -118,6 +126,7 @@ internal sealed class AttachSession : IDisposable
                 {
                     case AttachTerminalResponse.MessageOneofCase.Attached:
                         before = answer.Attached.Size;
+                        _attachedBefore = true;
                         Volatile.Write(ref _writer, call.RequestStream);
                         _dropTold = false;
                         break;
@@ -128,6 +137,8 @@ internal sealed class AttachSession : IDisposable
                         if (replay && answer.History.AtEnd)
                         {
                             replay = false;
+                            if (again)
+                                _world.Note("connected again");
                             await RedrawAsync(mine, before, cancellation).ConfigureAwait(false);
                         }
 
@@ -175,7 +186,17 @@ internal sealed class AttachSession : IDisposable
                     _end = null;
                     await FlushAsync().ConfigureAwait(false);
                     if (!_first)
+                    {
+                        // The program that switched them on is gone, and the next one begins on a terminal of its own.
+                        _screen.AddRange(Encoding.ASCII.GetBytes(_modes.Reset() + "\r\n"));
+                        await FlushAsync().ConfigureAwait(false);
                         _world.Note("--- terminal restarted ---");
+                    }
+
+                    break;
+                case HistoryRecord.RecordOneofCase.Resize:
+                    if (!replay)
+                        await ResizedAsync(record.Resize.Size).ConfigureAwait(false);
                     break;
                 case HistoryRecord.RecordOneofCase.Closed:
                     _end = TerminalTable.End(true, record.Closed.Exit, record.Closed.Cause);
@@ -198,6 +219,45 @@ internal sealed class AttachSession : IDisposable
         _nodeGoneTold = gone;
         if (part.AtEnd && part.TerminalState == TerminalState.Closed)
             _end ??= "ended";
+    }
+
+    /// <summary>Somebody else who shares the terminal gave it another size than this one has: said once a size.</summary>
+    private async ValueTask ResizedAsync(TerminalSize size)
+    {
+        lock (_asked)
+        {
+            if (_asked.Contains(size))
+            {
+                while (!_asked.Dequeue().Equals(size))
+                {
+                }
+
+                _sizeTold = null;
+                return;
+            }
+        }
+
+        if (_world.Terminal.Size is not { } mine || mine.Equals(size))
+        {
+            _sizeTold = null;
+            return;
+        }
+
+        if (size.Equals(_sizeTold))
+            return;
+        _sizeTold = size;
+        await FlushAsync().ConfigureAwait(false);
+        _world.Note($"the terminal is {size.Cols}x{size.Rows} now, as somebody else has it; this one is {mine.Cols}x{mine.Rows}");
+    }
+
+    private void Ask(TerminalSize size)
+    {
+        lock (_asked)
+        {
+            if (_asked.Count == MaxAsked)
+                _asked.Dequeue();
+            _asked.Enqueue(size);
+        }
     }
 
     private async ValueTask FlushAsync()
@@ -248,7 +308,7 @@ internal sealed class AttachSession : IDisposable
             {
                 var count = await _world.Input.ReadAsync(buffer, cancellation).ConfigureAwait(false);
                 rest.Clear();
-                var leave = count == 0 || _keys.Scan(buffer.AsSpan(0, count), rest) || (_readOnly && rest.Contains(ControlC));
+                var leave = count == 0 || _keys.Scan(buffer.AsSpan(0, count), rest) || (_readOnly && _interrupt.Scan(rest.ToArray(), []));
                 if (rest.Count > 0 && !_readOnly
                     && !await SendAsync(new AttachTerminalRequest { Input = ByteString.CopyFrom([.. rest]) }, cancellation).ConfigureAwait(false))
                 {
@@ -298,6 +358,8 @@ internal sealed class AttachSession : IDisposable
             var writer = Volatile.Read(ref _writer);
             if (writer is null)
                 return false;
+            if (message.Size is { } size)
+                Ask(size);
             await writer.WriteAsync(message, cancellation).ConfigureAwait(false);
             return true;
         }

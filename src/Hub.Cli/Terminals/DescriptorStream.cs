@@ -11,6 +11,8 @@ internal sealed class DescriptorStream(int descriptor, FileAccess access) : Stre
     /// <summary>How often a waiting read looks whether it was cancelled, milliseconds.</summary>
     private const int PollMilliseconds = 100;
     private const short PollOut = 4;
+    /// <summary>A pipe that is ready takes this much without waiting (<c>PIPE_BUF</c>); a longer write would wait for its reader.</summary>
+    private const int AtOnce = 4096;
 
     /// <inheritdoc/>
     public override bool CanRead => access == FileAccess.Read;
@@ -90,9 +92,14 @@ internal sealed class DescriptorStream(int descriptor, FileAccess access) : Stre
             var at = 0;
             while (at < buffer.Length)
             {
+                var length = buffer.Length - at;
                 if (cancellation.CanBeCanceled)
+                {
                     AwaitReady(PollOut, cancellation);
-                var count = Native.Write(descriptor, start + at, (nuint)(buffer.Length - at));
+                    length = Math.Min(length, AtOnce);
+                }
+
+                var count = Native.Write(descriptor, start + at, (nuint)length);
                 if (count >= 0)
                 {
                     at += (int)count;

@@ -17,7 +17,9 @@ internal sealed class ScreenModes
     private readonly SortedSet<int> _on = [];
     private readonly List<byte> _held = [];
     private State _state;
+    private readonly int[] _pushed = new int[2];
     private bool _keyboard;
+    private bool _flags;
     private bool _passing;
 
     private enum State
@@ -40,10 +42,16 @@ internal sealed class ScreenModes
             Accept(b, replay, target);
     }
 
-    /// <summary>What puts the terminal back to how a shell expects it; on the main screen, at the beginning of a line.</summary>
+    /// <summary>Whether modes were switched at all, on or off.</summary>
+    public bool Touched { get; private set; }
+
+    /// <summary>What puts the terminal back to how a shell expects it, on the main screen; nothing is on after that.</summary>
     public string Reset()
     {
         var text = new StringBuilder();
+        // Kitty's keyboard flags: each screen has a stack of its own, and what is below belongs to the person's shell.
+        if (AlternateScreen && _pushed[1] > 0)
+            text.Append(CultureInfo.InvariantCulture, $"\e[<{_pushed[1]}u");
         foreach (var mode in _on.Reverse())
         {
             if (mode is not (7 or 25))
@@ -51,7 +59,15 @@ internal sealed class ScreenModes
         }
 
         if (_keyboard)
-            text.Append("\e[>4m\e[<u");
+            text.Append("\e[>4m");
+        if (_pushed[0] > 0)
+            text.Append(CultureInfo.InvariantCulture, $"\e[<{_pushed[0]}u");
+        if (_flags)
+            text.Append("\e[=0u");
+        _on.Clear();
+        _held.Clear();
+        _state = State.Ground;
+        (_pushed[0], _pushed[1], _keyboard, _flags, Touched) = (0, 0, false, false, false);
         // Soft reset (DECSTR), cursor shown, wrapping on, plain text, ASCII in G0, numeric keypad.
         return text.Append("\e[!p\e[?25h\e[?7h\e[0m\e(B\e>").ToString();
     }
@@ -158,6 +174,8 @@ internal sealed class ScreenModes
         };
     }
 
+    private int Screen => AlternateScreen ? 1 : 0;
+
     /// <summary>Notes modes of a whole control sequence; true if it is a question.</summary>
     private bool Learn()
     {
@@ -180,7 +198,19 @@ internal sealed class ScreenModes
             case 'u' when body.StartsWith('?'):
                 return true;
             case 'u' when body.StartsWith('>'):
+                Touched = true;
+                _pushed[Screen]++;
+                return false;
+            case 'u' when body.StartsWith('<'):
+                var popped = int.TryParse(body[1..], NumberStyles.None, CultureInfo.InvariantCulture, out var count) ? count : 1;
+                _pushed[Screen] = Math.Max(0, _pushed[Screen] - popped);
+                return false;
+            case 'u' when body.StartsWith('='):
+                Touched = true;
+                _flags |= _pushed[Screen] == 0;
+                return false;
             case 'm' when body.StartsWith('>'):
+                Touched = true;
                 _keyboard = true;
                 return false;
             case 'm' when body.StartsWith('?'): // XTQMODKEYS
@@ -190,6 +220,7 @@ internal sealed class ScreenModes
                 {
                     if (!int.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture, out var mode) || _on.Count > 64)
                         continue;
+                    Touched = true;
                     if (text[^1] == 'h')
                         _on.Add(mode);
                     else

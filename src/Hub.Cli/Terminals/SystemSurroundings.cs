@@ -36,7 +36,8 @@ internal sealed class SystemSurroundings : IDisposable
 }
 
 /// <summary>The terminal on standard input, or else standard output.</summary>
-internal sealed class SystemTerminal : ITerminalDevice
+/// <param name="input">The descriptor keys come from: standard input.</param>
+internal sealed class SystemTerminal(int input = 0) : ITerminalDevice
 {
     private readonly Lock _gate = new();
     private byte[]? _saved;
@@ -72,12 +73,12 @@ internal sealed class SystemTerminal : ITerminalDevice
                 var raw = new byte[Native.TermiosRoom];
                 fixed (byte* old = before, now = raw)
                 {
-                    if (Native.GetAttributes(0, old) != 0)
+                    if (Native.GetAttributes(input, old) != 0)
                         throw new IOException($"tcgetattr: {Marshal.GetLastPInvokeErrorMessage()}");
                     before.CopyTo(raw, 0);
                     Native.MakeRaw(now);
                     _saved = before;
-                    if (Native.SetAttributes(0, Native.AfterDrain, now) != 0)
+                    if (Native.SetAttributes(input, Native.AfterDrain, now) != 0)
                     {
                         _saved = null;
                         throw new IOException($"tcsetattr: {Marshal.GetLastPInvokeErrorMessage()}");
@@ -110,7 +111,7 @@ internal sealed class SystemTerminal : ITerminalDevice
             if (_saved is null)
                 return;
             fixed (byte* old = _saved)
-                _ = Native.SetAttributes(0, Native.AfterDrain, old);
+                _ = Native.SetAttributes(input, Native.AfterDrain, old);
             _saved = null;
         }
     }

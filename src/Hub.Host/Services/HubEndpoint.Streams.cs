@@ -54,11 +54,13 @@ public sealed partial class HubEndpoint
 
         await WriteAsync(new AttachTerminalResponse { Attached = terminal }).ConfigureAwait(false);
         using var ended = CancellationTokenSource.CreateLinkedTokenSource(context.CancellationToken);
-        var typing = TypeAsync(requestStream, node, start, WriteAsync, ended);
+        var size = new AttachmentSize(terminal.Size);
+        var typing = TypeAsync(requestStream, node, start, size, WriteAsync, ended);
         try
         {
             await follower.FollowAsync(start.Name, start.Start, async part =>
             {
+                size.Show(part.Records);
                 await WriteAsync(new AttachTerminalResponse { History = part }).ConfigureAwait(false);
                 return true;
             }, ended.Token).ConfigureAwait(false);
@@ -206,7 +208,7 @@ public sealed partial class HubEndpoint
     /// Passes on what an attached client types. Requests follow each other without waiting for the node, in order: the registry,
     /// the node's actor and the bridge keep it. At most 64 are unanswered; then the client is not read.
     /// </summary>
-    private async Task TypeAsync(IAsyncStreamReader<AttachTerminalRequest> requestStream, string node, AttachStart start,
+    private async Task TypeAsync(IAsyncStreamReader<AttachTerminalRequest> requestStream, string node, AttachStart start, AttachmentSize size,
         Func<AttachTerminalResponse, Task> write, CancellationTokenSource ended)
     {
         using var places = new SemaphoreSlim(MaxPendingInputs);
@@ -250,21 +252,37 @@ public sealed partial class HubEndpoint
             }
         }
 
+        async Task ResizeAsync(TerminalSize wished)
+        {
+            size.Wish(wished);
+            await SendAsync(new ResizeTerminalRequest { Name = start.Name, Size = wished }).ConfigureAwait(false);
+        }
+
         try
         {
             if (start is { Size: not null, ReadOnly: false })
-                await SendAsync(new ResizeTerminalRequest { Name = start.Name, Size = start.Size }).ConfigureAwait(false);
+                await ResizeAsync(start.Size).ConfigureAwait(false);
             while (await requestStream.MoveNext(ended.Token).ConfigureAwait(false))
             {
                 var m = requestStream.Current;
                 if (start.ReadOnly)
+                {
                     await FailAsync(ErrorReasons.NotAllowed, "This attachment is read-only.").ConfigureAwait(false);
+                }
                 else if (m.MessageCase == AttachTerminalRequest.MessageOneofCase.Input && m.Input.Length <= Requests.MaxInputBytes)
+                {
+                    if (size.BeforeInput() is { } mine)
+                        await SendAsync(new ResizeTerminalRequest { Name = start.Name, Size = mine }).ConfigureAwait(false);
                     await SendAsync(new SendInputRequest { Name = start.Name, Data = m.Input }).ConfigureAwait(false);
+                }
                 else if (m.MessageCase == AttachTerminalRequest.MessageOneofCase.Size && m.Size is { Cols: >= 1 and <= 2000, Rows: >= 1 and <= 2000 })
-                    await SendAsync(new ResizeTerminalRequest { Name = start.Name, Size = m.Size }).ConfigureAwait(false);
+                {
+                    await ResizeAsync(m.Size).ConfigureAwait(false);
+                }
                 else
+                {
                     await FailAsync(ErrorReasons.InvalidField, "Input is at most 64 KiB a message, a size 1 to 2000 columns and rows; nothing was sent.").ConfigureAwait(false);
+                }
             }
         }
         catch (Exception e) when (e is OperationCanceledException or IOException or RpcException)

@@ -107,7 +107,7 @@ public sealed partial class HubEndpoint(
 
     /// <inheritdoc/>
     public override Task<PurgeTerminalResponse> PurgeTerminal(PurgeTerminalRequest request, ServerCallContext context) =>
-        AskAsync<PurgeTerminalResponse>(Requests.OwnTerminal("name", request.Name), request, context);
+        AskAsync<PurgeTerminalResponse>(Requests.Terminal("name", request.Name), request, context);
 
     /// <inheritdoc/>
     public override Task<ReadHistoryResponse> ReadHistory(ReadHistoryRequest request, ServerCallContext context)

@@ -43,7 +43,7 @@ public static class SettingTable
         Of("akkahub.terminals.max-per-node", Int("terminals", 1, 1024), "Most terminals of a node, ended ones included whose history is kept.", s => s.Hub.Terminals.MaxPerNode),
         Of("akkahub.terminals.max-pending-inputs", Int("inputs", 1, 65_536), "Most inputs of a node on their way to it.", s => s.Hub.Terminals.MaxPendingInputs),
         Of("akkahub.terminals.max-waiting-readers", Int("readers", 1, 65_536), "Most readers waiting for output of a node.", s => s.Hub.Terminals.MaxWaitingReaders),
-        Of("akkahub.terminals.request-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)), "How long the hub waits for a node's answer to input, resize, signal, open and close.", s => s.Hub.Terminals.RequestTimeout),
+        Of("akkahub.terminals.request-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(10)), "How long the hub waits for a node's answer to resize, signal, open and close.", s => s.Hub.Terminals.RequestTimeout),
 
         Of("akkahub.commands.max-records", Int("commands", 1, 10_000), "Most commands of a node kept; the oldest finished one goes first.", s => s.Hub.Commands.MaxRecords),
         Of("akkahub.commands.retention", Duration(TimeSpan.FromMinutes(1), TimeSpan.FromDays(365)), "How long a finished command is kept.", s => s.Hub.Commands.Retention),

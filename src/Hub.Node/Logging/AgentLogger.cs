@@ -3,8 +3,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Hub.Node.Logging;
 
-/// <summary>Writes one line an event to standard error, or, for an agent without one, to a file bounded in size.</summary>
-internal sealed class AgentLogger(Action<string> write, LogLevel level, TimeProvider time) : ILogger
+/// <summary>Makes one line of an event. It never waits and never throws: the lines are written elsewhere (<see cref="LogWriter"/>).</summary>
+internal sealed class AgentLogger(Action<string> add, LogLevel level, TimeProvider time) : ILogger
 {
     /// <inheritdoc/>
     public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
@@ -28,7 +28,7 @@ internal sealed class AgentLogger(Action<string> write, LogLevel level, TimeProv
         };
         // What a hub or the system said may hold control characters; a log is read in a terminal.
         var text = string.Create(CultureInfo.InvariantCulture, $"{time.GetUtcNow():yyyy-MM-ddTHH:mm:ss.fffZ} {name} [{eventId.Id}] {Harmless(formatter(state, exception))}");
-        write(exception is null ? text + "\n" : $"{text}\n{exception}\n");
+        add(exception is null ? text + "\n" : $"{text}\n{exception}\n");
     }
 
     private static string Harmless(string text) =>

@@ -68,4 +68,7 @@ internal static partial class NodeLog
 
     [LoggerMessage(20, LogLevel.Warning, "The agent did not end all programs in time; they were killed")]
     public static partial void Abandoned(this ILogger log);
+
+    [LoggerMessage(21, LogLevel.Warning, "'{Stream}' was ended because the hub does not take it: it has as many terminals as it allows, or no record of the command")]
+    public static partial void StreamRefused(this ILogger log, string stream);
 }

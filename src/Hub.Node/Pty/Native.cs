@@ -15,17 +15,12 @@ internal static unsafe partial class Native
 
     public const short PollIn = 0x1;
     public const short PollOut = 0x4;
-    public const short PollError = 0x8;
-    public const short PollHangUp = 0x10;
-    public const short PollInvalid = 0x20;
 
-    public const int NoSuchProcess = 3;
     public const int Interrupted = 4;
-    public const int IoError = 5;
     public const int WouldBlock = 11;
     public const int NotExecutable = 8;
-    public const int NotFound = 2;
-    public const int AccessDenied = 13;
+
+    public const int NoHang = 1;
 
     public const int SignalHangUp = 1;
     public const int SignalKill = 9;
@@ -124,12 +119,6 @@ internal static unsafe partial class Native
     [LibraryImport(C, EntryPoint = "close", SetLastError = true)]
     public static partial int Close(int fd);
 
-    [LibraryImport(C, EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    public static partial int Open(string path, int flags);
-
-    [LibraryImport(C, EntryPoint = "dup2", SetLastError = true)]
-    public static partial int Duplicate(int fd, int newFd);
-
     [LibraryImport(C, EntryPoint = "pipe2", SetLastError = true)]
     public static partial int Pipe(int* fds, int flags);
 
@@ -144,9 +133,6 @@ internal static unsafe partial class Native
 
     [LibraryImport(C, EntryPoint = "waitpid", SetLastError = true)]
     public static partial int WaitPid(int pid, out int status, int options);
-
-    [LibraryImport(C, EntryPoint = "setsid", SetLastError = true)]
-    public static partial int SetSession();
 
     [LibraryImport(C, EntryPoint = "getpwuid_r")]
     public static partial int GetUser(uint uid, byte* record, byte* buffer, nuint length, out nint result);

@@ -92,10 +92,10 @@ internal sealed class InputQueue
         return FlushResult.Drained;
     }
 
-    /// <summary>Answers all that waits, and takes nothing any more.</summary>
-    public void Fail(RequestOutcome outcome, string message)
+    /// <summary>Answers all that waits, and, if it is for good, takes nothing any more.</summary>
+    public void Fail(RequestOutcome outcome, string message, bool forGood = true)
     {
-        _ending = true;
+        _ending = forGood;
         while (_pending.TryDequeue(out var pending))
             pending.Done(outcome, message);
         _bytes = _written = 0;

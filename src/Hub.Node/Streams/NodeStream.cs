@@ -25,6 +25,7 @@ internal sealed class NodeStream
     private int _columns;
     private int _rows;
     private StreamExit? _exit;
+    private bool _refused;
 
     /// <summary>A new stream.</summary>
     public NodeStream(StreamIdentity identity, StreamBuffer buffer, int columns, int rows, Action changed, Action room)
@@ -64,13 +65,23 @@ internal sealed class NodeStream
         }
     }
 
+    /// <summary>Whether the hub did not take it: it is being ended, and its output goes nowhere.</summary>
+    public bool IsRefused
+    {
+        get
+        {
+            lock (_gate)
+                return _refused;
+        }
+    }
+
     /// <summary>Whether the program's output should be read now.</summary>
     public bool WantsBytes
     {
         get
         {
             lock (_gate)
-                return _buffer.WantsBytes;
+                return _refused || _buffer.WantsBytes;
         }
     }
 
@@ -108,7 +119,12 @@ internal sealed class NodeStream
     public void Append(ReadOnlySpan<byte> data, OutputChannel channel, long timeUs)
     {
         lock (_gate)
+        {
+            if (_refused)
+                return;
             _buffer.Append(data, channel, timeUs);
+        }
+
         _changed();
     }
 
@@ -136,6 +152,15 @@ internal sealed class NodeStream
         }
 
         _changed();
+    }
+
+    /// <summary>The hub does not take the stream: its process is ended, and what it still says is read and dropped.</summary>
+    public void Refuse()
+    {
+        lock (_gate)
+            _refused = true;
+        _room();
+        Io?.BeginEnd(Identity.Kind == StreamKind.Terminal ? CommandEnd.Exited : CommandEnd.Cancelled, ProcessIo.GraceMs);
     }
 
     /// <summary>Lets go of an ended stream's bytes, which become a gap.</summary>
@@ -179,14 +204,14 @@ internal sealed class NodeStream
     public ConnectRequest? Next(int maxBytes)
     {
         lock (_gate)
-            return _buffer.TryNext(maxBytes, out var message) ? StreamWire.ToRequest(this, message, _exit) : null;
+            return !_refused && _buffer.TryNext(maxBytes, out var message) ? StreamWire.ToRequest(this, message, _exit) : null;
     }
 
     /// <summary>That the stream was opened, if this session has not been told yet.</summary>
     public ConnectRequest? TakeOpened()
     {
         lock (_gate)
-            return _buffer.TryTakeOpened(out var message) ? StreamWire.ToRequest(this, message, _exit) : null;
+            return !_refused && _buffer.TryTakeOpened(out var message) ? StreamWire.ToRequest(this, message, _exit) : null;
     }
 
     /// <summary>The stream's entry in hello.</summary>

@@ -187,11 +187,12 @@ internal sealed class ProcessIo : IReactorSource
             _inputSlot = !_pty && _input >= 0 && !_queue.IsEmpty ? set.Add(_input, Native.PollOut) : -1;
             if (hungUp)
                 set.DueAt(_retryAt);
-            if (_timeoutAt is { } timeout && !_ending)
+            // Only what will be acted on then: a time that has passed would make every turn the next one.
+            if (_timeoutAt is { } timeout && !_ending && !_exited)
                 set.DueAt(timeout);
             if (_killAt is { } kill && !_killed)
                 set.DueAt(kill);
-            if (_exited && _reading)
+            if (_exited && _reading && SilenceIsEnough)
                 set.DueAt(Math.Min(_silentSince + SilenceMs, _drainUntil));
             if (_abandoned)
                 set.DueAt(set.NowMs);
@@ -255,8 +256,9 @@ internal sealed class ProcessIo : IReactorSource
     {
         if (result is FlushResult.Drained or FlushResult.Blocked)
             return;
+        // A PTY that nobody has open takes nothing now; whoever opens it next can be typed to.
         if (result == FlushResult.Broken)
-            _queue.Fail(RequestOutcome.FailedPrecondition, "the program has closed its input");
+            _queue.Fail(RequestOutcome.FailedPrecondition, "the program has closed its input", forGood: !_pty);
         if (!_pty)
             CloseDescriptor(ref _input);
     }
@@ -325,14 +327,16 @@ internal sealed class ProcessIo : IReactorSource
             return false;
         if (_output < 0 && _error < 0)
             return true;
-        // What was told to end has its grace to say its last words; after that, and for others, silence is enough.
-        return _reading && (!_ending || _killed) && (nowMs >= _silentSince + SilenceMs || nowMs >= _drainUntil);
+        return _reading && SilenceIsEnough && (nowMs >= _silentSince + SilenceMs || nowMs >= _drainUntil);
     }
+
+    // What was told to end has its grace to say its last words; after that, and for others, silence is enough.
+    private bool SilenceIsEnough => !_ending || _killed;
 
     private void Finish()
     {
         // A killed process may take a moment to be gone; it is not waited for, since this thread must never wait.
-        var reaped = Native.WaitPid(_pid, out var status, _exited ? 0 : 1) == _pid;
+        var reaped = Native.WaitPid(_pid, out var status, _exited ? 0 : Native.NoHang) == _pid;
         var signal = reaped ? status & 0x7f : Native.SignalKill;
         var code = signal == 0 ? (status >> 8) & 0xff : 128 + signal;
         _queue.Fail(RequestOutcome.FailedPrecondition, "the program has ended");

@@ -90,6 +90,12 @@ internal sealed class StreamStarter(Reactor reactor, StreamTable table, StreamSe
         log.StreamEnded(stream.Identity.Name, stream.Identity.Pid, exit.Code, exit.End);
         if (stream.DroppedBytes is > 0 and var dropped)
             log.StreamLost(stream.Identity.Name, dropped);
+        if (stream.IsRefused)
+        {
+            log.StreamRefused(stream.Identity.Name);
+            table.Remove(stream);
+        }
+
         table.TrimEnded();
     }
 

@@ -72,10 +72,12 @@ internal sealed class StreamTable(TimeProvider time, bool dropWhenOffline)
 
     /// <summary>
     /// Begins a session: streams of the welcome go on from their durable offset; streams it does not name (opened after hello
-    /// was sent, or refused) are told of.
+    /// was sent) are told of. One that the welcome calls closed is forgotten if it has ended; if it lives the hub does not
+    /// take it (it has as many as it allows, or no record of the command), and nobody could reach it any more: it is ended.
     /// </summary>
     public void BeginSession(IEnumerable<StreamFlow> known)
     {
+        List<NodeStream> refused = [];
         lock (_gate)
         {
             _session = true;
@@ -84,12 +86,16 @@ internal sealed class StreamTable(TimeProvider time, bool dropWhenOffline)
             {
                 if (!flows.TryGetValue(stream.Identity.Incarnation, out var flow))
                     stream.BeginSession();
-                else if (flow.Closed)
-                    Remove(stream);
-                else
+                else if (!flow.Closed)
                     stream.BeginSession(flow);
+                else if (stream.Exit is null)
+                    refused.Add(stream);
+                else
+                    Remove(stream);
             }
         }
+
+        refused.ForEach(s => s.Refuse());
     }
 
     /// <summary>The session is over.</summary>

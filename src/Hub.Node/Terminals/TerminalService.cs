@@ -66,7 +66,7 @@ internal sealed class TerminalService(StreamTable table, StreamStarter starter)
     private void OpenOne(TerminalOpen request, RequestDone done)
     {
         var live = table.Live.Where(s => s.Identity.Kind == StreamKind.Terminal).ToList();
-        if (live.Any(s => s.Identity.Name == request.Name))
+        if (live.Any(s => s.Identity.Name == request.Name && !s.IsRefused))
         {
             done(RequestOutcome.Done, "");
             return;

@@ -66,6 +66,26 @@ public sealed class NodeCommandSpecs : NodeActorSpec
     }
 
     [Fact]
+    public void A_purged_command_is_gone_and_so_are_its_bytes()
+    {
+        var epoch = Attach().Epoch;
+        var purge = new PurgeTerminalRequest { Name = "nodes/n1/terminals/cmd/c1" };
+        AskFailure(purge).Reason.ShouldBe(ErrorReasons.CommandUnknown);
+        Ask<GetCommandResponse>(Run());
+        AskFailure(purge).Reason.ShouldBe(ErrorReasons.CommandRunning);
+        Say(epoch, Started("c1", 1));
+        Say(epoch, Bytes(1, 0, "out"));
+        Say(epoch, Exited("c1", 1, 3));
+        Position(1, p => p.Closed);
+        Ask<PurgeTerminalResponse>(purge).Bytes.ShouldBe(3);
+        AskFailure(new GetCommandRequest { Name = C1 }).Reason.ShouldBe(ErrorReasons.CommandUnknown);
+        Snapshots.ExpectMsg<SnapshotDue>(Bound);
+        Restart();
+        AskFailure(purge).Reason.ShouldBe(ErrorReasons.CommandUnknown);
+        Snapshots.FishForMessage<SnapshotDue>(_ => true, Bound);
+    }
+
+    [Fact]
     public void Output_and_exit_are_kept()
     {
         var epoch = Attach().Epoch;

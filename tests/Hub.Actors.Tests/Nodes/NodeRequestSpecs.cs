@@ -70,10 +70,26 @@ public sealed class NodeRequestSpecs : NodeActorSpec
     public void Without_an_answer_in_time_delivery_is_unknown_and_only_so_many_are_under_way()
     {
         Open(Attach().Epoch);
-        var first = AskRaw(Type());
+        var size = new ResizeTerminalRequest { Name = Main, Size = new TerminalSize { Cols = 80, Rows = 24 } };
+        var first = AskRaw(size);
+        AskRaw(size);
+        AskFailure(size).Reason.ShouldBe(ErrorReasons.LimitReached);
+        AdvanceUntil<NodeFailure>(first, TimeSpan.FromSeconds(5), 20).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
+    }
+
+    [Fact]
+    public void Input_is_waited_for_as_long_as_the_program_does_not_read()
+    {
+        var epoch = Attach().Epoch;
+        Open(epoch);
+        var input = AskRaw(Type());
+        var number = Told(m => m.TerminalInput).Request;
         AskRaw(Type());
         AskFailure(Type()).Reason.ShouldBe(ErrorReasons.LimitReached);
-        AdvanceUntil<NodeFailure>(first, TimeSpan.FromSeconds(5), 20).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
+        var size = AskRaw(new ResizeTerminalRequest { Name = Main, Size = new TerminalSize { Cols = 80, Rows = 24 } });
+        AdvanceUntil<NodeFailure>(size, TimeSpan.FromSeconds(5), 20).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
+        Done(epoch, number);
+        input.ExpectMsg<NodeReply>(Bound);
     }
 
     [Fact]

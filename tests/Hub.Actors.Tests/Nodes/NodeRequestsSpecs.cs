@@ -39,6 +39,25 @@ public sealed class NodeRequestsSpecs : ActorSpec
     }
 
     [Fact]
+    public void Input_waits_as_long_as_the_session_stands_and_takes_no_place_of_others()
+    {
+        var requests = new NodeRequests(1);
+        var input = requests.TryAdd(TestActor, (_, to) => to.Tell("read"), null).ShouldNotBeNull();
+        requests.TryAdd(TestActor, (_, _) => { }, null).ShouldBeNull();
+        requests.TryAdd(TestActor, (_, to) => to.Tell("closed"), 10).ShouldNotBeNull();
+        requests.TryAdd(TestActor, (_, _) => { }, 10).ShouldBeNull();
+        requests.Expire(long.MaxValue);
+        ExpectMsg<NodeFailure>();
+        requests.Complete(new RequestResult { Request = input });
+        ExpectMsg("read");
+        requests.TryAdd(TestActor, (_, _) => { }, null).ShouldNotBeNull();
+        requests.Break("the end");
+        ExpectMsg<NodeFailure>(f => f.Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown));
+        requests.Count.ShouldBe(0);
+        requests.TryAdd(TestActor, (_, _) => { }, null).ShouldNotBeNull();
+    }
+
+    [Fact]
     public void A_late_answer_of_an_earlier_session_is_never_taken_for_anothers()
     {
         var before = new NodeRequests(9);

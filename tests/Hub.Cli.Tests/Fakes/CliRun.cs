@@ -134,6 +134,9 @@ internal sealed class Watched : MemoryStream
     private readonly List<(string Text, TaskCompletionSource Seen)> _waits = [];
     private readonly MemoryStream _kept = new();
 
+    /// <summary>Whether its reader has gone.</summary>
+    public bool Gone { get; set; }
+
     /// <summary>All of it, as text.</summary>
     public string Text
     {
@@ -173,6 +176,8 @@ internal sealed class Watched : MemoryStream
     /// <inheritdoc/>
     public override void Write(ReadOnlySpan<byte> buffer)
     {
+        if (Gone)
+            throw new BrokenPipeException();
         lock (_gate)
         {
             _kept.Write(buffer);

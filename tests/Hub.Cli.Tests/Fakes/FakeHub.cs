@@ -104,6 +104,7 @@ public sealed class Script
     private readonly Lock _gate = new();
     private readonly List<IMessage> _asked = [];
     private readonly List<string?> _credentials = [];
+    private readonly Dictionary<System.Type, DateTime> _deadlines = [];
     private readonly Dictionary<System.Type, Func<IMessage, IMessage>> _answers = [];
 
     /// <summary>Answer to FollowHistory.</summary>
@@ -148,11 +149,19 @@ public sealed class Script
         }
     }
 
+    /// <summary>When the newest call of a type would end by itself; <see cref="DateTime.MaxValue"/> for never.</summary>
+    public DateTime DeadlineOf<T>() where T : IMessage
+    {
+        lock (_gate)
+            return _deadlines[typeof(T)];
+    }
+
     internal void Note(IMessage message, ServerCallContext context)
     {
         lock (_gate)
         {
             _asked.Add(message.Descriptor.Parser.ParseFrom(message.ToByteString()));
+            _deadlines[message.GetType()] = context.Deadline;
             _credentials.Add(context.RequestHeaders.GetValue("authorization"));
         }
 

@@ -70,11 +70,12 @@ public sealed class CommandSpecs
     public async Task Cancel_ends_the_whole_group_and_lets_it_say_its_last_words()
     {
         await using var harness = new ProcessHarness();
-        var command = harness.Command("trap 'echo bye; exit 4' TERM; echo ready; while :; do sleep 0.05; done");
-        await command.UntilAsync("ready");
+        var command = harness.Command("sleep 1000 & trap 'echo bye; exit 4' TERM; echo $!; while :; do sleep 0.05; done");
+        var child = int.Parse(await command.UntilAsync("\n"));
         (await command.AskAsync(done => harness.Commands.Cancel("c1", done))).ShouldBe(RequestOutcome.Done);
         (await command.EndAsync()).ShouldSatisfyAllConditions(e => e.End.ShouldBe(CommandEnd.Cancelled), e => e.Code.ShouldBe(4));
-        command.Shown.ToString().ShouldBe("ready\nbye\n");
+        command.Shown.ToString().ShouldBe($"{child}\nbye\n");
+        (!Directory.Exists($"/proc/{child}") || File.ReadAllText($"/proc/{child}/stat").Contains(") Z ")).ShouldBeTrue("the child in the background was told, too");
         (await command.AskAsync(done => harness.Commands.Cancel("c1", done))).ShouldBe(RequestOutcome.FailedPrecondition);
         (await command.AskAsync(done => harness.Commands.Cancel("no", done))).ShouldBe(RequestOutcome.NotFound);
     }

@@ -140,6 +140,30 @@ public sealed class UplinkSpecs
     }
 
     [Fact]
+    public async Task A_live_stream_the_hub_does_not_take_is_ended_and_not_only_forgotten()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        await using var agent = await AgentHarness.StartAsync(hub.Address, o => NoMain(o) with { BufferBytes = NodeOptions.MinBufferBytes });
+        var first = await hub.AcceptAsync();
+        await first.WelcomeAsync();
+        // It says more at its end than is kept, and nobody takes it.
+        await first.RunAsync("a", "trap 'head -c 1000000 /dev/zero; exit' TERM; echo ready; while :; do sleep 0.05; done");
+        var started = (await first.NextAsync()).CommandStarted;
+        await first.FlowAsync(FakeSession.Everything(started.Incarnation));
+        (await first.NextAsync()).TerminalOutput.Data.ToStringUtf8().ShouldBe("ready\n");
+        first.Cut();
+        var second = await hub.AcceptAsync();
+        await second.WelcomeAsync(s => new StreamFlow { Incarnation = s.Incarnation, Closed = true });
+        while (agent.Log.All.All(l => l.Id != 21))
+            await Task.Yield();
+        agent.Log.All.Single(l => l.Id == 12).Text.ShouldContain("Cancelled");
+        second.Cut();
+        var third = await hub.AcceptAsync();
+        (await third.WelcomeAsync()).Streams.ShouldBeEmpty();
+        third.End();
+    }
+
+    [Fact]
     public async Task Overflow_without_a_hub_is_told_as_a_gap()
     {
         await using var hub = await FakeHub.StartAsync();
@@ -169,13 +193,51 @@ public sealed class UplinkSpecs
     }
 
     [Fact]
-    public async Task Fenced_means_never_again()
+    public async Task The_next_member_is_dialled_when_one_refuses_or_is_lost()
+    {
+        await using var one = await FakeHub.StartAsync();
+        await using var two = await FakeHub.StartAsync();
+        await using var agent = await AgentHarness.StartAsync(one.Address, o => NoMain(o) with { Hubs = [one.Address, two.Address] });
+        (await one.AcceptAsync()).Refuse(StatusCode.Unavailable, ErrorReasons.NotReady);
+        var session = await two.AcceptAsync();
+        await session.WelcomeAsync();
+        session.Cut();
+        var again = await one.AcceptAsync();
+        await again.WelcomeAsync();
+        again.End();
+    }
+
+    [Fact]
+    public async Task A_revoked_token_is_not_offered_again_and_another_one_is()
+    {
+        var file = Path.Combine(Path.GetTempPath(), $"akkahub-token-{Guid.NewGuid():N}");
+        await File.WriteAllTextAsync(file, "one\n");
+        await using var hub = await FakeHub.StartAsync();
+        await using var agent = await AgentHarness.StartAsync(hub.Address, o => NoMain(o) with { TokenFile = file });
+        var session = await hub.AcceptAsync();
+        await session.WelcomeAsync();
+        session.Authorization.ShouldBe("Bearer one");
+        await session.DisconnectAsync(DisconnectReason.CredentialRevoked);
+        await File.WriteAllTextAsync(file + ".new", "two\n");
+        File.Move(file + ".new", file, overwrite: true);
+        var again = await hub.AcceptAsync();
+        again.Authorization.ShouldBe("Bearer two");
+        await again.WelcomeAsync();
+        again.End();
+        File.Delete(file);
+    }
+
+    [Theory]
+    [InlineData(DisconnectReason.Fenced)]
+    [InlineData(DisconnectReason.Forgotten)]
+    [InlineData(DisconnectReason.CredentialRevoked)]
+    public async Task Sent_away_means_never_again(DisconnectReason reason)
     {
         await using var hub = await FakeHub.StartAsync();
         await using var agent = await AgentHarness.StartAsync(hub.Address, NoMain);
         var session = await hub.AcceptAsync();
         await session.WelcomeAsync();
-        await session.DisconnectAsync(DisconnectReason.Fenced);
+        await session.DisconnectAsync(reason);
         (await agent.Exit.WaitAsync(FakeHub.Patience)).ShouldBe(ExitCodes.SentAway);
     }
 
