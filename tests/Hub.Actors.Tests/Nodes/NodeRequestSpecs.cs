@@ -72,7 +72,7 @@ public sealed class NodeRequestSpecs : NodeActorSpec
         Open(Attach().Epoch);
         var first = AskRaw(Type());
         AskRaw(Type());
-        AskFailure(Type()).Reason.ShouldBe(ErrorReasons.LimitReached);
+        ShouldBeAtLimit(AskFailure(Type()), "akkahub.terminals.max-pending-inputs");
         AdvanceUntil<NodeFailure>(first, TimeSpan.FromSeconds(5), 20).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
     }
 
@@ -150,7 +150,7 @@ public sealed class NodeRequestSpecs : NodeActorSpec
         Open(epoch);
         var now = new HistoryStart { Now = true };
         var reader = AskRaw(Read(start: now, wait: TimeSpan.FromSeconds(10)));
-        AwaitAssert(() => AskFailure(Read(start: now, wait: TimeSpan.FromSeconds(1))).Reason.ShouldBe(ErrorReasons.LimitReached), Bound);
+        AwaitAssert(() => ShouldBeAtLimit(AskFailure(Read(start: now, wait: TimeSpan.FromSeconds(1))), "akkahub.terminals.max-waiting-readers"), Bound);
         reader.ExpectNoMsg(Moment);
         Say(epoch, Bytes(1, 5, "!"));
         TextOf((ReadHistoryResponse)reader.ExpectMsg<NodeReply>(Bound).Response).ShouldBe("!");
