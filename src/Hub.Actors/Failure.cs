@@ -33,4 +33,11 @@ public enum FailureKind
 /// <param name="Message">In words, naming what to change.</param>
 /// <param name="Detail">A metadata entry of ErrorInfo: its key, or null.</param>
 /// <param name="DetailValue">The entry's value.</param>
-public sealed record Failure(FailureKind Kind, string Reason, string Message, string? Detail = null, string? DetailValue = null);
+public sealed record Failure(FailureKind Kind, string Reason, string Message, string? Detail = null, string? DetailValue = null)
+{
+    /// <summary>A limit of the hub's is reached.</summary>
+    /// <param name="setting">Path of the setting that is the limit.</param>
+    /// <param name="message">In words, naming it too.</param>
+    public static Failure LimitReached(string setting, string message) =>
+        new(FailureKind.ResourceExhausted, Hub.Protocol.ErrorReasons.LimitReached, message, "limit", setting);
+}

@@ -40,7 +40,10 @@ public static class ErrorReasons
     public const string CommandRunning = "COMMAND_RUNNING";
     /// <summary>ALREADY_EXISTS: this request_id was used for another command.</summary>
     public const string RequestIdReused = "REQUEST_ID_REUSED";
-    /// <summary>RESOURCE_EXHAUSTED: a limit is reached; the metadata's <c>limit</c> names the setting.</summary>
+    /// <summary>
+    /// RESOURCE_EXHAUSTED: a limit is reached; the metadata's <c>limit</c> names the hub's setting. Without it the limit is the
+    /// node's own, and the message says which.
+    /// </summary>
     public const string LimitReached = "LIMIT_REACHED";
     /// <summary>ABORTED: the connection broke before the node answered; what was asked may or may not have been done.</summary>
     public const string DeliveryUnknown = "DELIVERY_UNKNOWN";
@@ -48,11 +51,11 @@ public static class ErrorReasons
     public const string CursorTooOld = "CURSOR_TOO_OLD";
     /// <summary>FAILED_PRECONDITION: the node could not do it; the message says why.</summary>
     public const string NodeRefused = "NODE_REFUSED";
+    /// <summary>INTERNAL: a fault of the hub's own; its log says more. What was asked may or may not have been done.</summary>
+    public const string Internal = "INTERNAL";
     /// <summary>NOT_FOUND: no token of this id.</summary>
     public const string TokenUnknown = "TOKEN_UNKNOWN";
     /// <summary>FAILED_PRECONDITION: the node broke the bridge's protocol.</summary>
-    /// <summary>INTERNAL: a fault of the hub's own; its log says more. What was asked may or may not have been done.</summary>
-    public const string Internal = "INTERNAL";
     public const string ProtocolError = "PROTOCOL_ERROR";
     /// <summary>ABORTED: a newer session of this node took over.</summary>
     public const string Fenced = "FENCED";

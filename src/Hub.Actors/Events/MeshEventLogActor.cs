@@ -9,12 +9,16 @@ using Hub.Actors.Telemetry;
 
 namespace Hub.Actors.Events;
 
-/// <summary>Reads mesh events after a cursor; answered with <see cref="EventSlice"/> or <see cref="EventCursorTooOld"/>.</summary>
+/// <summary>
+/// Reads mesh events after a cursor; answered with <see cref="EventSlice"/>, <see cref="EventCursorTooOld"/> or
+/// <see cref="EventReadRefused"/>.
+/// </summary>
 /// <param name="Cursor">After this; empty for the oldest kept event.</param>
 /// <param name="SinceUnixUs">Not before this time; 0 for any.</param>
 /// <param name="Subject">Only events whose subject is this or lies below it; empty for all.</param>
 /// <param name="Wait">Wait this long if there is none; null not to wait.</param>
-public sealed record ReadEvents(string Cursor, long SinceUnixUs, string Subject, TimeSpan? Wait);
+/// <param name="Abandoned">Fires when nobody waits for the answer any more: its place is free again within a second.</param>
+public sealed record ReadEvents(string Cursor, long SinceUnixUs, string Subject, TimeSpan? Wait, CancellationToken Abandoned = default);
 
 /// <summary>Some events.</summary>
 /// <param name="Events">In order; at most 256.</param>
@@ -26,6 +30,10 @@ public sealed record EventSlice(IReadOnlyList<MeshEvent> Events, string Next, bo
 /// <param name="FirstAvailable">The first cursor that can be read.</param>
 public sealed record EventCursorTooOld(string FirstAvailable);
 
+/// <summary>There is nothing to give, and no room to wait.</summary>
+/// <param name="Failure">Which limit is reached.</param>
+public sealed record EventReadRefused(Failure Failure);
+
 /// <summary>
 /// The member's log of mesh events: a ring in memory that numbers what the EventStream carries. Watchers pull, so a slow one
 /// holds nothing here but a number. A cursor names the log's own life and a number in it; one of an earlier life is too old.
@@ -33,7 +41,6 @@ public sealed record EventCursorTooOld(string FirstAvailable);
 public sealed class MeshEventLogActor : UntypedActor, IWithTimers
 {
     private const int MaxSlice = 256;
-    private const int MaxWaiting = 1024;
 
     private sealed record Tick
     {
@@ -99,6 +106,7 @@ public sealed class MeshEventLogActor : UntypedActor, IWithTimers
                 break;
             case Tick:
                 var now = _hub.NowUnixUs();
+                _waiting.RemoveAll(static w => w.Question.Abandoned.IsCancellationRequested);
                 for (var i = _waiting.Count - 1; i >= 0; i--)
                 {
                     var waiting = _waiting[i];
@@ -170,13 +178,16 @@ public sealed class MeshEventLogActor : UntypedActor, IWithTimers
         var next = Encode(from);
         if (events.Count == 0 && m.Wait is { } wait)
         {
-            if (_waiting.Count < MaxWaiting)
+            if (_waiting.Count < _hub.Settings.Events.MaxWaiting)
             {
                 _waiting.Add(new Waiting(asker, m with { Cursor = next }, deadline ?? _hub.NowUnixUs() + (long)wait.TotalMicroseconds));
                 return;
             }
 
             _hub.Metrics.QueueRejected(HubQueue.Events);
+            asker.Tell(new EventReadRefused(Failure.LimitReached("akkahub.events.max-waiting",
+                $"As many watchers wait for events as the hub allows ({_hub.Settings.Events.MaxWaiting}, akkahub.events.max-waiting).")));
+            return;
         }
 
         asker.Tell(new EventSlice(events, next, from == End));

@@ -189,7 +189,7 @@ public sealed partial class NodeActor
         if (!_readers.TryAdd(stream, new NodeReaders.Waiting(asker, m, deadline)))
         {
             _hub.Metrics.QueueRejected(HubQueue.Readers);
-            Fail(asker, FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
+            FailAtLimit(asker, "akkahub.terminals.max-waiting-readers",
                 $"Node '{_node}' has as many waiting readers as the hub allows (akkahub.terminals.max-waiting-readers).");
             return;
         }
@@ -260,7 +260,7 @@ public sealed partial class NodeActor
         if ((!input && _awaitingOpenCount + _requests.Timed >= _hub.Settings.Terminals.MaxPendingInputs) || _requests.TryAdd(asker, answer, deadline) is not { } number)
         {
             _hub.Metrics.QueueRejected(HubQueue.NodeInputs);
-            Fail(asker, FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
+            FailAtLimit(asker, "akkahub.terminals.max-pending-inputs",
                 $"Node '{_node}' has as many unanswered requests as the hub allows (akkahub.terminals.max-pending-inputs). Nothing was sent; wait and try again.");
             return false;
         }
@@ -292,7 +292,7 @@ public sealed partial class NodeActor
         var ended = _state.Histories.Values.Any(h => h.Kind == StreamKind.Terminal && !h.IsLive);
         if (existing is null && !ended && PlannedTerminals() >= _hub.Settings.Terminals.MaxPerNode)
         {
-            Fail(asker, FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
+            FailAtLimit(asker, "akkahub.terminals.max-per-node",
                 $"Node '{_node}' has as many terminals as the hub allows ({_hub.Settings.Terminals.MaxPerNode}, akkahub.terminals.max-per-node). Close and purge one first.");
             return;
         }
@@ -340,7 +340,7 @@ public sealed partial class NodeActor
     {
         foreach (var asker in TakeOpening(name))
         {
-            Fail(asker, FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
+            FailAtLimit(asker, "akkahub.terminals.max-per-node",
                 $"Node '{_node}' has as many terminals as the hub allows ({_hub.Settings.Terminals.MaxPerNode}, akkahub.terminals.max-per-node). Close and purge one first.");
         }
     }
@@ -467,7 +467,7 @@ public sealed partial class NodeActor
         var running = _acceptingCommands.Count + _state.CommandsInOrder.Count(c => c.Finished is null);
         if (running >= _hub.Settings.Commands.MaxRunning)
         {
-            Fail(asker, FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
+            FailAtLimit(asker, "akkahub.commands.max-running",
                 $"Node '{_node}' runs as many commands as the hub allows ({_hub.Settings.Commands.MaxRunning}, akkahub.commands.max-running).");
             return;
         }
@@ -666,6 +666,9 @@ public sealed partial class NodeActor
     }
 
     private static void Say(NodeSession session, ConnectResponse message) => session.Bridge.Tell(new ToNode(session.Epoch, message));
+
+    private static void FailAtLimit(IActorRef asker, string setting, string message) =>
+        asker.Tell(new NodeFailure(Failure.LimitReached(setting, message)));
 
     private static void Fail(IActorRef asker, FailureKind kind, string reason, string message) =>
         asker.Tell(new NodeFailure(new Failure(kind, reason, message)));

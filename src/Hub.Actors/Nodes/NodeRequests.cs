@@ -99,6 +99,7 @@ internal sealed class NodeRequests(int capacity)
             RequestOutcome.NotFound => new Failure(FailureKind.NotFound, ErrorReasons.TerminalUnknown, text),
             RequestOutcome.FailedPrecondition => new Failure(FailureKind.FailedPrecondition, ErrorReasons.NodeRefused, text),
             RequestOutcome.Denied => new Failure(FailureKind.PermissionDenied, ErrorReasons.CapabilityMissing, text),
+            // The node's own bound, which is no setting of the hub: the message names it.
             RequestOutcome.ResourceExhausted => new Failure(FailureKind.ResourceExhausted, ErrorReasons.LimitReached, text),
             _ => new Failure(FailureKind.FailedPrecondition, ErrorReasons.NodeRefused, text),
         };

@@ -223,8 +223,8 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
         {
             if (_nodes.Count >= _hub.Settings.Registry.MaxNodesPerPartition)
             {
-                Refuse(m.Bridge, FailureKind.ResourceExhausted, ErrorReasons.LimitReached,
-                    "The hub knows as many nodes as it may (akkahub.registry.max-nodes-per-partition). Forget some first.");
+                Refuse(m.Bridge, Failure.LimitReached("akkahub.registry.max-nodes-per-partition",
+                    "The hub knows as many nodes as it may (akkahub.registry.max-nodes-per-partition). Forget some first."));
                 return;
             }
 
@@ -686,5 +686,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
     }
 
     private static void Refuse(IActorRef bridge, FailureKind kind, string reason, string message) =>
-        bridge.Tell(new AttachRefused(new Failure(kind, reason, message)));
+        Refuse(bridge, new Failure(kind, reason, message));
+
+    private static void Refuse(IActorRef bridge, Failure failure) => bridge.Tell(new AttachRefused(failure));
 }

@@ -166,4 +166,6 @@ public sealed record EventSettings
 {
     /// <summary>Most events kept by a member.</summary>
     public int MaxCount { get; init; } = 10_000;
+    /// <summary>Most watchers of a member that wait for an event.</summary>
+    public int MaxWaiting { get; init; } = 1024;
 }

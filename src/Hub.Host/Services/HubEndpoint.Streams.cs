@@ -325,11 +325,12 @@ public sealed partial class HubEndpoint
     private async Task<EventSlice> ReadEventsAsync(ReadEvents question, CancellationToken cancellationToken)
     {
         var log = await events.GetAsync(cancellationToken).ConfigureAwait(false);
-        return await log.Ask<object>(question, hub.Settings.Registry.AskTimeout, cancellationToken).ConfigureAwait(false) switch
+        return await log.Ask<object>(question with { Abandoned = cancellationToken }, hub.Settings.Registry.AskTimeout, cancellationToken).ConfigureAwait(false) switch
         {
             EventSlice slice => slice,
             EventCursorTooOld old => throw HubErrors.Create(StatusCode.OutOfRange, ErrorReasons.CursorTooOld,
                 "Events after this cursor are no longer kept; go on from first_available_cursor, or list again.", [new("first_available_cursor", old.FirstAvailable)]),
+            EventReadRefused refused => throw NodeBridgeEndpoint.ToRpc(refused.Failure),
             var other => throw new InvalidOperationException($"The event log answered {other.GetType()}."),
         };
     }

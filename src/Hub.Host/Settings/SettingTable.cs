@@ -86,6 +86,7 @@ public static class SettingTable
         Of("akkahub.snapshots.max-concurrent", Int("snapshots", 1, 64), "Snapshots and deletions under way at once on a member.", s => s.Hub.Snapshots.MaxConcurrent),
 
         Of("akkahub.events.max-count", Int("events", 100, 10_000_000), "Most mesh events kept by a member.", s => s.Hub.Events.MaxCount),
+        Of("akkahub.events.max-waiting", Int("watchers", 1, 1_000_000), "Most watchers of events or nodes that wait for the next event on a member; one more is refused.", s => s.Hub.Events.MaxWaiting),
 
         Of("akkahub.diagnostics.enabled", new SwitchKind(), "Allows the other diagnostics to be set. For tests only.", s => s.Host.Diagnostics.Enabled, environment: "AKKAHUB_DIAGNOSTICS"),
         Of("akkahub.diagnostics.commit-delay", Duration(TimeSpan.Zero, TimeSpan.FromSeconds(30)), "Every commit of the store takes this much longer.", s => s.Host.Diagnostics.CommitDelay),

@@ -11,7 +11,7 @@ public sealed class MeshEventLogActorSpecs : ActorSpec
     private readonly IActorRef _log;
 
     public MeshEventLogActorSpecs()
-        : base(new HubSettings { Events = new EventSettings { MaxCount = 300 } }) => _log = Start();
+        : base(new HubSettings { Events = new EventSettings { MaxCount = 300, MaxWaiting = 2 } }) => _log = Start();
 
     private IActorRef Start()
     {
@@ -99,5 +99,26 @@ public sealed class MeshEventLogActorSpecs : ActorSpec
         var nothing = AdvanceUntil<EventSlice>(watcher, TimeSpan.FromSeconds(2), 20);
         nothing.Events.ShouldBeEmpty();
         Read(_log, nothing.Next).Events.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void One_watcher_too_many_is_refused_until_another_gives_up()
+    {
+        using var gaveUp = new CancellationTokenSource();
+        var (one, other, third) = (CreateTestProbe(), CreateTestProbe(), CreateTestProbe());
+        var wait = TimeSpan.FromMinutes(10);
+        _log.Tell(new ReadEvents("", 0, "", wait), one.Ref);
+        _log.Tell(new ReadEvents("", 0, "", wait, gaveUp.Token), other.Ref);
+        _log.Tell(new ReadEvents("", 0, "", wait), third.Ref);
+        var failure = third.ExpectMsg<EventReadRefused>(Bound).Failure;
+        (failure.Kind, failure.DetailValue).ShouldBe((FailureKind.ResourceExhausted, "akkahub.events.max-waiting"));
+        gaveUp.Cancel();
+        Advance(TimeSpan.FromSeconds(1));
+        _log.Tell(new ReadEvents("", 0, "", wait), third.Ref);
+        third.ExpectNoMsg(Moment);
+        Raise(0, 1);
+        Numbers(third.ExpectMsg<EventSlice>(Bound)).ShouldBe([0]);
+        Numbers(one.ExpectMsg<EventSlice>(Bound)).ShouldBe([0]);
+        other.ExpectNoMsg(Moment);
     }
 }

@@ -6,6 +6,7 @@ using Google.Protobuf.WellKnownTypes;
 using Hub.Actors.Nodes;
 using Hub.Actors.Settings;
 using Hub.Actors.Tests.Actors;
+using Hub.Protocol;
 
 namespace Hub.Actors.Tests.Nodes;
 
@@ -91,6 +92,10 @@ public abstract class NodeActorSpec : ActorSpec
         Node.Tell(new NodeRequest("n1", request), asker.Ref);
         return asker;
     }
+
+    /// <summary>Refused at a limit, and programs are told which setting it is.</summary>
+    protected static void ShouldBeAtLimit(Failure failure, string setting) =>
+        (failure.Kind, failure.Reason, failure.Detail, failure.DetailValue).ShouldBe((FailureKind.ResourceExhausted, ErrorReasons.LimitReached, "limit", setting));
 
     protected static ReadHistoryRequest Read(string name = Main, HistoryStart? start = null, TimeSpan? wait = null) =>
         new() { Name = name, Start = start, Wait = wait is { } w ? Duration.FromTimeSpan(w) : null };

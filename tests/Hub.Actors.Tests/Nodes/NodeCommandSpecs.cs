@@ -185,7 +185,7 @@ public sealed class NodeCommandSpecs : NodeActorSpec
         AskFailure(new GetCommandRequest { Name = C1 }).Reason.ShouldBe(ErrorReasons.CommandUnknown);
         Ask<GetCommandResponse>(Run("r1"));
         Ask<GetCommandResponse>(Run("r2"));
-        AskFailure(Run("r3")).Reason.ShouldBe(ErrorReasons.LimitReached);
+        ShouldBeAtLimit(AskFailure(Run("r3")), "akkahub.commands.max-running");
     }
 
     [Fact]

@@ -27,6 +27,15 @@ public sealed class NodeOutputSpecs : NodeActorSpec
     }
 
     [Fact]
+    public void One_terminal_too_many_is_refused_and_told_which_setting_it_is()
+    {
+        var epoch = Attach().Epoch;
+        Open(epoch);
+        Open(epoch, 2, name: "second");
+        ShouldBeAtLimit(AskFailure(new OpenTerminalRequest { Name = "nodes/n1/terminals/third" }), "akkahub.terminals.max-per-node");
+    }
+
+    [Fact]
     public void What_arrives_during_a_write_is_the_next_one()
     {
         var epoch = Attach().Epoch;

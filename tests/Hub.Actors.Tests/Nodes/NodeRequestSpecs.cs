@@ -73,7 +73,7 @@ public sealed class NodeRequestSpecs : NodeActorSpec
         var size = new ResizeTerminalRequest { Name = Main, Size = new TerminalSize { Cols = 80, Rows = 24 } };
         var first = AskRaw(size);
         AskRaw(size);
-        AskFailure(size).Reason.ShouldBe(ErrorReasons.LimitReached);
+        ShouldBeAtLimit(AskFailure(size), "akkahub.terminals.max-pending-inputs");
         AdvanceUntil<NodeFailure>(first, TimeSpan.FromSeconds(5), 20).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
     }
 
@@ -85,7 +85,7 @@ public sealed class NodeRequestSpecs : NodeActorSpec
         var input = AskRaw(Type());
         var number = Told(m => m.TerminalInput).Request;
         AskRaw(Type());
-        AskFailure(Type()).Reason.ShouldBe(ErrorReasons.LimitReached);
+        ShouldBeAtLimit(AskFailure(Type()), "akkahub.terminals.max-pending-inputs");
         var size = AskRaw(new ResizeTerminalRequest { Name = Main, Size = new TerminalSize { Cols = 80, Rows = 24 } });
         AdvanceUntil<NodeFailure>(size, TimeSpan.FromSeconds(5), 20).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
         Done(epoch, number);
@@ -211,7 +211,7 @@ public sealed class NodeRequestSpecs : NodeActorSpec
         Open(epoch);
         var now = new HistoryStart { Now = true };
         var reader = AskRaw(Read(start: now, wait: TimeSpan.FromSeconds(10)));
-        AwaitAssert(() => AskFailure(Read(start: now, wait: TimeSpan.FromSeconds(1))).Reason.ShouldBe(ErrorReasons.LimitReached), Bound);
+        AwaitAssert(() => ShouldBeAtLimit(AskFailure(Read(start: now, wait: TimeSpan.FromSeconds(1))), "akkahub.terminals.max-waiting-readers"), Bound);
         reader.ExpectNoMsg(Moment);
         Say(epoch, Bytes(1, 5, "!"));
         TextOf((ReadHistoryResponse)reader.ExpectMsg<NodeReply>(Bound).Response).ShouldBe("!");

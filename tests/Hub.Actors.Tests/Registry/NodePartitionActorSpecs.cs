@@ -5,6 +5,7 @@ using Google.Protobuf;
 using Hub.Actors.Events;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
+using Hub.Actors.Settings;
 using Hub.Actors.Store;
 using Hub.Actors.Tests.Actors;
 using Hub.Protocol;
@@ -13,12 +14,14 @@ namespace Hub.Actors.Tests.Registry;
 
 public sealed class NodePartitionActorSpecs : ActorSpec
 {
+    private const int MostNodes = 20;
     private readonly TestProbe _bridge;
     private readonly TestProbe _snapshots;
     private readonly IActorRef _probe;
     private IActorRef _partition;
 
     public NodePartitionActorSpecs()
+        : base(new HubSettings { Registry = new RegistrySettings { MaxNodesPerPartition = MostNodes } })
     {
         _bridge = CreateTestProbe();
         _snapshots = CreateTestProbe();
@@ -374,6 +377,16 @@ public sealed class NodePartitionActorSpecs : ActorSpec
         ExpectNoMsg(Moment);
         Advance(TimeSpan.FromSeconds(6));
         ExpectTerminated(_partition, Bound);
+    }
+
+    [Fact]
+    public void One_node_too_many_is_refused_and_told_which_setting_it_is()
+    {
+        for (var i = 0; i < MostNodes; i++)
+            Attach($"n{i}");
+        _partition.Tell(Attach("more", _bridge.Ref), _bridge.Ref);
+        var failure = _bridge.FishForMessage<AttachRefused>(_ => true, Bound).Failure;
+        (failure.Kind, failure.DetailValue).ShouldBe((FailureKind.ResourceExhausted, "akkahub.registry.max-nodes-per-partition"));
     }
 
     [Fact]

@@ -36,13 +36,14 @@ public sealed class LogWriterSpecs
     [Fact]
     public async Task Nobody_waits_for_a_writer_that_stands_still()
     {
-        using var stopped = new SemaphoreSlim(0);
+        using var goOn = new ManualResetEventSlim();
         var begun = new TaskCompletionSource();
         var written = new List<string>();
         await using (var lines = new LogWriter(t =>
         {
             begun.TrySetResult();
-            stopped.Wait();
+            // Stands still as a stopped terminal does: on the thread that writes.
+            goOn.Wait();
             written.Add(t);
         }, TimeProvider.System))
         {
@@ -50,7 +51,7 @@ public sealed class LogWriterSpecs
             await begun.Task.WaitAsync(Patience);
             for (var i = 0; i < LogWriter.Capacity + 10; i++)
                 lines.Add("more\n");
-            stopped.Release(int.MaxValue);
+            goOn.Set();
         }
 
         written.Count.ShouldBe(LogWriter.Capacity + 1);
