@@ -62,7 +62,10 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
         (await HeardAsync(attached, m => m.Attached)).Name.ShouldBe(Main);
         var resize = await node.HeardAsync(m => m.TerminalResize);
         resize.Size.Cols.ShouldBe(100u);
+        await node.SayAsync(new() { TerminalResized = new TerminalResized { Incarnation = EdgeNode.Id(1), Size = resize.Size } });
         await node.AnswerAsync(resize.Request);
+        // Seen before anything is typed: else its size would be asked for again with the first key.
+        await HeardAsync(attached, m => m.History?.Records.FirstOrDefault(r => r.Resize?.Size.Cols == 100));
         await attached.RequestStream.WriteAsync(new() { Input = ByteString.CopyFromUtf8("ls\r") });
         var input = await node.HeardAsync(m => m.TerminalInput);
         input.Data.ToStringUtf8().ShouldBe("ls\r");

@@ -14,7 +14,7 @@ public sealed class NodeFleet : IAsyncDisposable
     private readonly FleetOptions _options;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _stop = new();
-    private readonly List<GrpcChannel> _channels = [];
+    private readonly List<NodeConnection> _connections = [];
     private readonly List<Task> _running = [];
     private readonly Lock _gate = new();
     private readonly List<(int Count, TaskCompletionSource Reached)> _waiting = [];
@@ -31,9 +31,8 @@ public sealed class NodeFleet : IAsyncDisposable
         _dials = options.ConcurrentDials > 0 ? new SemaphoreSlim(options.ConcurrentDials) : null;
         var connections = options.Connections > 0 ? Math.Min(options.Connections, options.Nodes) : options.Nodes;
         for (var i = 0; i < connections; i++)
-            _channels.Add(OpenChannel(options.Hub));
-        Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, options, Meters, _time,
-            new NodeBridgeService.NodeBridgeServiceClient(_channels[i % connections].CreateCallInvoker()), OnlineChanged))];
+            _connections.Add(new NodeConnection(options.Hub, shared: connections < options.Nodes));
+        Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, options, Meters, _time, _connections[i % connections], OnlineChanged))];
     }
 
     /// <summary>The nodes.</summary>
@@ -46,11 +45,14 @@ public sealed class NodeFleet : IAsyncDisposable
     public int Online => Volatile.Read(ref _online);
 
     /// <summary>A channel to a hub's cleartext listener, with a connection of its own.</summary>
-    public static GrpcChannel OpenChannel(Uri hub) => GrpcChannel.ForAddress(hub, new GrpcChannelOptions
+    /// <param name="hub">Its address.</param>
+    /// <param name="connect">Makes the connection; null for the ordinary way.</param>
+    public static GrpcChannel OpenChannel(Uri hub, Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? connect = null) => GrpcChannel.ForAddress(hub, new GrpcChannelOptions
     {
         HttpHandler = new SocketsHttpHandler
         {
             ConnectTimeout = TimeSpan.FromSeconds(10),
+            ConnectCallback = connect,
             PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
             KeepAlivePingDelay = TimeSpan.FromSeconds(30),
             KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
@@ -108,8 +110,8 @@ public sealed class NodeFleet : IAsyncDisposable
     {
         await _stop.CancelAsync().ConfigureAwait(false);
         await Task.WhenAll(_running).ConfigureAwait(false);
-        foreach (var channel in _channels)
-            channel.Dispose();
+        foreach (var connection in _connections)
+            connection.Dispose();
         _dials?.Dispose();
         _stop.Dispose();
     }

@@ -20,6 +20,7 @@ public sealed class SimulatedNode
     private readonly FleetMeters _meters;
     private readonly TimeProvider _time;
     private readonly Random _random;
+    private readonly NodeConnection _connection;
     private readonly NodeBridgeService.NodeBridgeServiceClient _client;
     private readonly Metadata _headers;
     private readonly Action<SimulatedNode, bool> _onlineChanged;
@@ -35,13 +36,14 @@ public sealed class SimulatedNode
     private bool _online;
 
     internal SimulatedNode(int index, FleetOptions options, FleetMeters meters, TimeProvider time,
-        NodeBridgeService.NodeBridgeServiceClient client, Action<SimulatedNode, bool> onlineChanged)
+        NodeConnection connection, Action<SimulatedNode, bool> onlineChanged)
     {
         Name = options.NamePrefix + index.ToString("d5", System.Globalization.CultureInfo.InvariantCulture);
         _options = options;
         _meters = meters;
         _time = time;
-        _client = client;
+        _connection = connection;
+        _client = new NodeBridgeService.NodeBridgeServiceClient(connection.CreateCallInvoker());
         _onlineChanged = onlineChanged;
         _random = new Random(HashCode.Combine(options.Seed, index));
         // The claim follows from the name and the seed, so that a later run with the same seed is the same machine.
@@ -148,6 +150,8 @@ public sealed class SimulatedNode
         try
         {
             var dialled = _time.GetTimestamp();
+            if (await _connection.ReachAsync().ConfigureAwait(false) is { } error)
+                return new SessionEnding($"not reached: {error}");
             using var call = _client.Connect(_headers, cancellationToken: session.Token);
             await call.RequestStream.WriteAsync(new ConnectRequest { Hello = Hello() }, session.Token).ConfigureAwait(false);
             if (!await call.ResponseStream.MoveNext(session.Token).ConfigureAwait(false))

@@ -22,7 +22,7 @@ internal static class ClosedLoop
             await using var hub = context.NewHub("closed");
             await hub.StartAndWaitAsync().ConfigureAwait(false);
             var rate = await ClosedLoopMeasurement.RunAsync(context, name, hub.Grpc, hub.Token, hub.ProcessId, size,
-                small ? WantedSmallChunks : null, small ? null : WantedMegabytes).ConfigureAwait(false);
+                small ? WantedSmallChunks : null, small ? null : WantedMegabytes, hub.DataDirectory).ConfigureAwait(false);
             context.Report.Add(name, "ratio to no store", rate / noStore, "", small ? WantedRatio : null);
             context.Report.Add(name, "store", StoreBytes(hub.DataDirectory) / 1e6, "MB");
         }

@@ -9,7 +9,7 @@ internal static class ClosedLoopMeasurement
 {
     /// <summary>Acknowledged chunks a second.</summary>
     public static async Task<double> RunAsync(BenchmarkContext context, string scenario, Uri server, string? token, int serverProcess,
-        int chunkBytes, double? wantedChunks = null, double? wantedMegabytes = null)
+        int chunkBytes, double? wantedChunks = null, double? wantedMegabytes = null, string? dataDirectory = null)
     {
         var options = context.Options;
         var report = context.Report;
@@ -30,6 +30,7 @@ internal static class ClosedLoopMeasurement
         meters.StartRecording();
         var (chunks, bytes, updates) = (meters.Chunks, meters.Bytes, meters.FlowUpdates);
         var before = (Server: ProcessFigures.Read(serverProcess), Own: ProcessFigures.Read(Environment.ProcessId));
+        var started = TimeProvider.System.GetUtcNow();
         var watch = Stopwatch.StartNew();
         await Task.Delay(options.Duration).ConfigureAwait(false);
         var seconds = watch.Elapsed.TotalSeconds;
@@ -42,6 +43,8 @@ internal static class ClosedLoopMeasurement
         report.Add(scenario, "latency p50", meters.Latency.PercentileMilliseconds(0.5), "ms");
         report.Add(scenario, "latency p99", meters.Latency.PercentileMilliseconds(0.99), "ms");
         report.Add(scenario, "flow updates", (meters.FlowUpdates - updates) / seconds, "1/s");
+        if (dataDirectory is not null)
+            report.Add(scenario, "snapshots", Snapshots.CountSince(dataDirectory, started), "", atLeast: 1);
         report.Add(scenario, "server processors", (after.Server.CpuTime - before.Server.CpuTime).TotalSeconds / seconds, "cores");
         report.Add(scenario, "generator processors", (after.Own.CpuTime - before.Own.CpuTime).TotalSeconds / seconds, "cores");
         report.Add(scenario, "server memory", after.Server.RssBytes / 1e6, "MB");

@@ -8,6 +8,10 @@ namespace Hub.Load.Scenarios;
 internal static class PacedLoad
 {
     private const int ChunkBytes = 200;
+    // Steady state: with full rings the shipped settings write one snapshot of about 600 KiB a node every four minutes. This
+    // many bytes a snapshot make as many bytes a second of them, after a warm-up that brings every node near its first.
+    private const string SnapshotMinBytes = "64KiB";
+    private const int WarmUps = 6;
 
     public static async Task RunAsync(BenchmarkContext context)
     {
@@ -15,7 +19,7 @@ internal static class PacedLoad
         var report = context.Report;
         var name = $"hub, paced {options.Nodes} × {options.Rate}/s, {ChunkBytes} B";
         Console.Error.WriteLine(name);
-        await using var hub = context.NewHub("paced");
+        await using var hub = context.NewHub("paced", new Dictionary<string, string?> { ["AKKAHUB_SNAPSHOTS_MIN_BYTES"] = SnapshotMinBytes });
         await hub.StartAndWaitAsync().ConfigureAwait(false);
         await using var fleet = new NodeFleet(new FleetOptions
         {
@@ -40,8 +44,9 @@ internal static class PacedLoad
                 watchers[^1].Start();
             }
 
-            await Task.Delay(options.WarmUp).ConfigureAwait(false);
+            await Task.Delay(options.WarmUp * WarmUps).ConfigureAwait(false);
             var meters = fleet.Meters;
+            var started = TimeProvider.System.GetUtcNow();
             meters.StartRecording();
             var before = (Hub: ProcessFigures.Read(hub.ProcessId), Own: ProcessFigures.Read(Environment.ProcessId), meters.Chunks);
             var began = TimeProvider.System.GetTimestamp();
@@ -57,6 +62,7 @@ internal static class PacedLoad
             report.Add(name, "due → durable ack max", meters.Latency.MaxMicroseconds / 1000.0, "ms");
             report.Add(name, "generator lateness p99", meters.Lateness.PercentileMilliseconds(0.99), "ms");
             AddWatchers(report, name, watchers);
+            report.Add(name, "snapshots", Snapshots.CountSince(hub.DataDirectory, started), "", atLeast: 1);
             report.Add(name, "server processors", (after.Hub.CpuTime - before.Hub.CpuTime).TotalSeconds / seconds, "cores");
             report.Add(name, "generator processors", (after.Own.CpuTime - before.Own.CpuTime).TotalSeconds / seconds, "cores");
             report.Add(name, "server memory", after.Hub.RssBytes / 1e6, "MB");

@@ -11,11 +11,16 @@ public sealed class EventWatcher : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Uri _hub;
     private readonly string? _token;
+    private readonly string? _mayLeave;
     private Task _running = Task.CompletedTask;
 
     /// <summary>Makes a watcher that does not watch yet.</summary>
-    public EventWatcher(Uri hub, string? token)
+    /// <param name="hub">The hub's address.</param>
+    /// <param name="token">Bearer token; null sends none.</param>
+    /// <param name="mayLeave">Subjects of nodes that may go offline start with this; null for none.</param>
+    public EventWatcher(Uri hub, string? token, string? mayLeave = null)
     {
+        _mayLeave = mayLeave;
         _hub = hub;
         _token = token;
     }
@@ -23,8 +28,8 @@ public sealed class EventWatcher : IAsyncDisposable
     /// <summary>Events seen, by kind.</summary>
     public ConcurrentDictionary<MeshEventType, long> Counts { get; } = new();
 
-    /// <summary>Names of nodes that an Offline event named, at most the first 20.</summary>
-    public ConcurrentQueue<string> Offline { get; } = new();
+    /// <summary>Offline events of nodes that are expected to stay.</summary>
+    public long FalseOffline { get; private set; }
 
     /// <summary>Times the hub said that the cursor was too old, so that events may have been missed.</summary>
     public int Missed { get; private set; }
@@ -94,8 +99,8 @@ public sealed class EventWatcher : IAsyncDisposable
     private void Take(MeshEvent happened)
     {
         Counts.AddOrUpdate(happened.Type, 1, static (_, count) => count + 1);
-        if (happened.Type == MeshEventType.NodeOffline && Offline.Count < 20)
-            Offline.Enqueue(happened.Subject);
+        if (happened.Type == MeshEventType.NodeOffline && (_mayLeave is null || !happened.Subject.StartsWith(_mayLeave, StringComparison.Ordinal)))
+            FalseOffline++;
     }
 
     private Metadata Headers() => _token is null ? [] : new Metadata { { "authorization", "Bearer " + _token } };

@@ -431,7 +431,10 @@ public sealed partial class NodeActor
             return;
         }
 
+        if (!HasRoom(asker))
+            return;
         var bytes = output?.RetainedBytes ?? 0;
+        _pending.BeginRow();
         // Before the drop: at recovery it says, unlike a drop that only makes room, that the bytes must leave the store.
         _pending.Add(new NodeEvent { TerminalPurged = new TerminalPurged { Name = stream } });
         _dropping.Add(id);

@@ -21,7 +21,13 @@ internal sealed class SqliteWriteGate : IDisposable
 {
     // After a checkpoint the write-ahead log is cut back to this many bytes.
     private const int LogSizeLimit = 32 * 1024 * 1024;
+    // A transaction of many nodes touches a page of the key's index for each. With SQLite's own 1,000 pages nearly every commit
+    // would copy them all into the database; with this many a page that changes again and again is copied once in a while.
+    private const int CheckpointPages = 4096;
+    // Those pages are held by whoever writes; with SQLite's own 2 MB they would be read, and even written, several times.
+    private const int WriterCacheKilobytes = 16 * 1024;
 
+    private static readonly string WriterPragmas = $"PRAGMA cache_size=-{WriterCacheKilobytes};";
     private static readonly TimeSpan StallPoll = TimeSpan.FromMilliseconds(20);
 
     private readonly SemaphoreSlim _turn = new(1, 1);
@@ -36,7 +42,8 @@ internal sealed class SqliteWriteGate : IDisposable
         _options = options;
         _metrics = metrics;
         _time = time;
-        _pragmas = $"PRAGMA synchronous=FULL;PRAGMA busy_timeout={(long)options.BusyTimeout.TotalMilliseconds};PRAGMA journal_size_limit={LogSizeLimit};";
+        _pragmas = $"PRAGMA synchronous=FULL;PRAGMA busy_timeout={(long)options.BusyTimeout.TotalMilliseconds};PRAGMA journal_size_limit={LogSizeLimit};"
+            + $"PRAGMA wal_autocheckpoint={CheckpointPages};";
         Interceptors = [new OnConnection(this), new OnCommand(this), new OnContext(this)];
     }
 
@@ -53,6 +60,8 @@ internal sealed class SqliteWriteGate : IDisposable
             await _turn.WaitAsync(cancellationToken).ConfigureAwait(false);
             transaction = new Transaction(_time.GetTimestamp());
             _writing.Add(connection, transaction);
+            // Not for readers: a member has many of them at its start.
+            await ExecuteAsync(command.Connection!, WriterPragmas, cancellationToken).ConfigureAwait(false);
         }
 
         var rows = await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
@@ -80,6 +89,16 @@ internal sealed class SqliteWriteGate : IDisposable
         _metrics?.StoreCommitted(transaction.JournalRows, _time.GetElapsedTime(transaction.Started));
     }
 
+    private static async Task ExecuteAsync(DbConnection connection, string text, CancellationToken cancellationToken)
+    {
+        var command = connection.CreateCommand();
+        await using (command.ConfigureAwait(false))
+        {
+            command.CommandText = text;
+            await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
     private static bool IsRead(string text)
     {
         var start = text.AsSpan().TrimStart();
@@ -104,12 +123,7 @@ internal sealed class SqliteWriteGate : IDisposable
         public override async Task ConnectionOpenedAsync(ConnectionEventData eventData, DbConnection connection, CancellationToken cancellationToken)
         {
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-            var command = connection.CreateCommand();
-            await using (command.ConfigureAwait(false))
-            {
-                command.CommandText = gate._pragmas;
-                await command.ExecuteNonQueryAsync(cancellationToken).ConfigureAwait(false);
-            }
+            await ExecuteAsync(connection, gate._pragmas, cancellationToken).ConfigureAwait(false);
         }
     }
 

@@ -22,6 +22,33 @@ public static class StorePreflight
     private const int ApplicationIdAt = 68;
     private const string PartitionsKey = "partitions";
 
+    // The tables of Akka.Persistence.Sql, made here and not by it: it would add indexes on time and on sequence number alone,
+    // which no query of the journal or of snapshots uses, and which every row would have to be entered into.
+    private const string Tables = """
+        CREATE TABLE journal (
+            ordering INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+            created INTEGER NOT NULL,
+            deleted BIT NOT NULL,
+            persistence_id NVARCHAR(255) NOT NULL,
+            sequence_number INTEGER NOT NULL,
+            message VARBINARY NOT NULL,
+            tags NVARCHAR(100) NULL,
+            manifest NVARCHAR(500) NULL,
+            identifier INTEGER NULL,
+            writer_uuid NVARCHAR(128) NULL
+        );
+        CREATE UNIQUE INDEX journal_uq ON journal (persistence_id, sequence_number);
+        CREATE TABLE snapshot (
+            persistence_id NVARCHAR(255) NOT NULL,
+            sequence_number INTEGER NOT NULL,
+            created INTEGER NOT NULL,
+            snapshot VARBINARY NULL,
+            manifest NVARCHAR(500) NULL,
+            serializer_id INTEGER NULL,
+            PRIMARY KEY (persistence_id, sequence_number)
+        );
+        """;
+
     /// <summary>Checks the store, and makes it if there is none.</summary>
     /// <param name="dataDirectory">The data directory.</param>
     /// <param name="partitions">Number of partitions the hub is set to; stored with new data, compared with old.</param>
@@ -135,6 +162,7 @@ public static class StorePreflight
             PRAGMA synchronous=FULL;
             BEGIN IMMEDIATE;
             CREATE TABLE IF NOT EXISTS akkahub_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+            {Tables}
             INSERT OR REPLACE INTO akkahub_meta (key, value) VALUES ('{PartitionsKey}', '{partitions.ToString(CultureInfo.InvariantCulture)}');
             PRAGMA application_id={SqliteStore.ApplicationId.ToString(CultureInfo.InvariantCulture)};
             PRAGMA user_version={SqliteStore.SchemaVersion.ToString(CultureInfo.InvariantCulture)};

@@ -28,8 +28,10 @@ internal static class Core
         services.AddSingleton(settings.Hub);
         services.AddSingleton(time);
         services.AddSingleton(new StartClock(time.GetTimestamp()));
+        // All of them from the beginning: those who clear the first may be done before those who would set the last have begun.
         services.AddSingleton(_ => new Readiness(
-            (Readiness.Cluster, "the member is not up yet"), (Readiness.Tokens, "the tokens have not been read yet")));
+            (Readiness.Cluster, "the member is not up yet"), (Readiness.Tokens, "the tokens have not been read yet"),
+            (Readiness.Store, "the store has not answered yet"), (Readiness.Partitions, "the partitions are starting")));
         services.AddSingleton<HubMetrics>();
         services.AddSingleton<HubLifetime>();
         services.AddSingleton<IHostLifetime>(provider => provider.GetRequiredService<HubLifetime>());
