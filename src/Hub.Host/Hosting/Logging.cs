@@ -30,7 +30,7 @@ internal static class Logging
                 configuration.WriteTo.Console(new RenderedCompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose);
             else
                 configuration.WriteTo.Console(outputTemplate: Template, formatProvider: null, standardErrorFromLevel: LogEventLevel.Verbose);
-        });
+        }, preserveStaticLogger: true);
         return builder;
     }
 }
