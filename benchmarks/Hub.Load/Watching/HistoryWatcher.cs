@@ -22,6 +22,10 @@ public sealed class HistoryWatcher(Uri hub, string? token, SimulatedNode node, i
     public LatencyHistogram Latency { get; } = new();
     /// <summary>Bytes received.</summary>
     public long Bytes { get; private set; }
+    /// <summary>Offset of the first byte or gap received; -1 before.</summary>
+    public long First { get; private set; } = -1;
+    /// <summary>One past the last byte or gap received; 0 before the first.</summary>
+    public long Position { get; private set; }
     /// <summary>Gap records received.</summary>
     public int Gaps { get; private set; }
     /// <summary>What was wrong, if anything: bytes that are not the node's, or a hole without a gap record.</summary>
@@ -78,6 +82,7 @@ public sealed class HistoryWatcher(Uri hub, string? token, SimulatedNode node, i
         if (record.Gap is { } gap)
         {
             Gaps++;
+            Received(gap.FromOffset, gap.ToOffset);
             return gap.ToOffset;
         }
 
@@ -89,6 +94,7 @@ public sealed class HistoryWatcher(Uri hub, string? token, SimulatedNode node, i
             Fault ??= $"{node.Name}: wrong bytes at {output.Offset}";
         var end = output.Offset + output.Data.Length;
         Bytes += output.Data.Length;
+        Received(output.Offset, end);
         if (meters.IsRecording)
         {
             for (var chunk = output.Offset / chunkBytes; (chunk + 1) * chunkBytes <= end; chunk++)
@@ -99,5 +105,12 @@ public sealed class HistoryWatcher(Uri hub, string? token, SimulatedNode node, i
         }
 
         return end;
+    }
+
+    private void Received(long from, long to)
+    {
+        if (First < 0)
+            First = from;
+        Position = to;
     }
 }

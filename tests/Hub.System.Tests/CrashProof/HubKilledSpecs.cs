@@ -113,7 +113,7 @@ public sealed class HubKilledSpecs(ITestOutputHelper output)
             WriterTerminal.Options(workspace, seed) with { PauseMilliseconds = 30 });
         await using var follower = client.Follow(agent.Name, writer.Name);
 
-        for (var i = 0; i < (TestSettings.Long ? 20 : 3); i++)
+        for (var i = 0; i < (TestSettings.Long ? 20 : 2); i++)
         {
             await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(60));
             await Task.Delay(TimeSpan.FromMilliseconds(random.Next(200, 2500)));

@@ -59,7 +59,8 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
         var hub = workspace.NewHub(settings);
         await hub.StartAndWaitAsync(TimeSpan.FromSeconds(120));
         using var client = new HubClient(hub);
-        var agent = workspace.StartAgent(hub, new AgentOptions { Wait = true });
+        // A small buffer: what is in it at the end is written half a second at a time.
+        var agent = workspace.StartAgent(hub, new AgentOptions { Wait = true, BufferBytes = 1024 * 1024 });
         await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(60));
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
             WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
@@ -67,7 +68,7 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
         await ExpectSlowCommitAsync(workspace, client, agent.Name);
         for (var i = 0; i < (TestSettings.Long ? 5 : 1); i++)
         {
-            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(1000, 4000)));
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(500, 2500)));
             await hub.KillAsync();
             await hub.StartAndWaitAsync(TimeSpan.FromSeconds(120));
             await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(60));
@@ -103,7 +104,7 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
         await File.WriteAllTextAsync(stall, "");
         // Longer than the node may miss beats before it is stale (three) and before its stream is ended (six). A commit that was
         // past the point where it stalls has ended by the middle.
-        var half = TimeSpan.FromSeconds(TestSettings.Long ? 7.5 : 2.5);
+        var half = TimeSpan.FromSeconds(TestSettings.Long ? 7.5 : 2);
         await Task.Delay(half);
         var durable = (await client.FindTerminalAsync(agent.Name, writer.Name))!.EndOffset;
         await Task.Delay(half);

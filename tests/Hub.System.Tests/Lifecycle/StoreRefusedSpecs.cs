@@ -32,36 +32,15 @@ public sealed class StoreRefusedSpecs(ITestOutputHelper output)
     }
 
     [SkippableFact]
-    public async Task A_store_of_a_newer_schema_is_refused_untouched()
+    public async Task A_store_that_is_corrupt_or_of_a_newer_schema_is_refused_untouched()
     {
         await using var workspace = new Workspace(output);
         var hub = await StoppedHubAsync(workspace);
         var store = Path.Combine(hub.DataDirectory, "hub.db");
-        await using (var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = store, Pooling = false }.ToString()))
-        {
-            await connection.OpenAsync();
-            await using var command = connection.CreateCommand();
-            command.CommandText = "PRAGMA user_version=9999; PRAGMA wal_checkpoint(TRUNCATE);";
-            await command.ExecuteNonQueryAsync();
-        }
-
+        var schema = await SetSchemaAsync(store, 9999);
         await ExpectRefusalAsync(hub, "newer");
-    }
 
-    [SkippableFact]
-    public async Task A_corrupt_store_is_refused_untouched()
-    {
-        await using var workspace = new Workspace(output);
-        var hub = await StoppedHubAsync(workspace);
-        var store = Path.Combine(hub.DataDirectory, "hub.db");
-        await using (var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = store, Pooling = false }.ToString()))
-        {
-            await connection.OpenAsync();
-            await using var command = connection.CreateCommand();
-            command.CommandText = "PRAGMA wal_checkpoint(TRUNCATE);";
-            await command.ExecuteNonQueryAsync();
-        }
-
+        await SetSchemaAsync(store, schema);
         await using (var file = new FileStream(store, FileMode.Open, FileAccess.Write))
         {
             // From the second page on: the header, which every reader sees, stays right.
@@ -100,6 +79,19 @@ public sealed class StoreRefusedSpecs(ITestOutputHelper output)
 
         (await hub.TerminateAsync(TimeSpan.FromSeconds(40))).ShouldBe(0);
         return hub;
+    }
+
+    // Gives the version there was. Everything is in the database itself afterwards, nothing in its log.
+    private static async Task<long> SetSchemaAsync(string store, long version)
+    {
+        await using var connection = new SqliteConnection(new SqliteConnectionStringBuilder { DataSource = store, Pooling = false }.ToString());
+        await connection.OpenAsync();
+        await using var command = connection.CreateCommand();
+        command.CommandText = "PRAGMA user_version";
+        var before = (long)(await command.ExecuteScalarAsync())!;
+        command.CommandText = $"PRAGMA user_version={version}; PRAGMA wal_checkpoint(TRUNCATE);";
+        await command.ExecuteNonQueryAsync();
+        return before;
     }
 
     private async Task ExpectRefusalAsync(HubProcess hub, string word)
