@@ -151,7 +151,7 @@ public sealed class SimulatedNode
         {
             var dialled = _time.GetTimestamp();
             if (await _connection.ReachAsync().ConfigureAwait(false) is { } error)
-                return new SessionEnding($"not reached: {error}");
+                return new SessionEnding($"Unavailable (not reached: {error})");
             using var call = _client.Connect(_headers, cancellationToken: session.Token);
             await call.RequestStream.WriteAsync(new ConnectRequest { Hello = Hello() }, session.Token).ConfigureAwait(false);
             if (!await call.ResponseStream.MoveNext(session.Token).ConfigureAwait(false))
