@@ -353,6 +353,10 @@ public sealed class UplinkSpecs
         var session = await first.AcceptAsync();
         await session.WelcomeAsync();
         session.Authorization.ShouldBe("Bearer one");
+        using var patience = new CancellationTokenSource(FakeHub.Patience);
+        // Only who was welcome tells of the next failure, too.
+        while (!agent.Log.All.Any(l => l.Text.StartsWith("Connected to", StringComparison.Ordinal)))
+            await Task.Delay(10, patience.Token);
         await using var second = await FakeHub.StartAsync();
         await File.WriteAllTextAsync(Path.Combine(directory, LocalHub.TokenFileName), "two\n");
         new LocalHub(1, second.Address.ToString(), "", "1").Write(directory);
@@ -360,7 +364,6 @@ public sealed class UplinkSpecs
         session.Cut();
         await first.DisposeAsync();
         // Crashed: hub.json still names an address where somebody listens, and is not believed until a hub runs again.
-        using var patience = new CancellationTokenSource(FakeHub.Patience);
         while (!agent.Log.All.Any(l => l.Text.Contains("no hub runs")))
             await Task.Delay(10, patience.Token);
         second.Calls.ShouldBe(0);
