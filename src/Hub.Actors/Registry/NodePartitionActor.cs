@@ -230,6 +230,9 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
 
             // The name is in the durable list before the node is welcome: a node that was told it is registered is never missed.
             entry = new NodeEntry(m.Node, Describe(m)) { Registering = true, IsNew = true };
+            // Listed as soon as that is durable, which is before it has its session: it is on its way, not away.
+            entry.Enter(NodeStatus.Connecting, _hub.NowUnixUs());
+            entry.Detach(_hub.NowUnixUs(), _hub.ElapsedUs());
             _nodes.Add(m.Node, entry);
             _hub.Metrics.NodesKnown(1);
             Write(new MembershipChanged { Upserts = { entry.Descriptor } });
