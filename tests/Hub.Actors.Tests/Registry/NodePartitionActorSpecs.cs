@@ -87,6 +87,16 @@ public sealed class NodePartitionActorSpecs : ActorSpec
     }
 
     [Fact]
+    public void A_node_that_comes_for_the_first_time_is_connecting_before_it_has_its_session()
+    {
+        Journal.FailWrites(id => id == "node-n1" ? new InvalidOperationException("no") : null);
+        _partition.Tell(Attach("n1", _bridge.Ref), _bridge.Ref);
+        AwaitAssert(() => Journal.Asked.ShouldContain("node-n1"), Bound);
+        Listed().ShouldBe(["nodes/n1"]);
+        Get().State.ShouldBe(NodeStatus.Connecting);
+    }
+
+    [Fact]
     public void A_node_is_in_the_durable_list_before_it_is_welcome()
     {
         Journal.Close();
