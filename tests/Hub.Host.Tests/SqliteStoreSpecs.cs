@@ -62,22 +62,12 @@ public sealed class SqliteStoreSpecs : IAsyncLifetime
         (await again.Ask<Written>(new Write(0), Patience)).Count.ShouldBe(Each);
     }
 
-    [Fact]
-    public async Task The_journals_connections_are_durable()
-    {
-        await StartAsync(new SqliteStoreOptions { BusyTimeout = TimeSpan.FromSeconds(7) });
-        await using var connection = new DataConnection(SqliteStore.DataOptions(_data.Path, new SqliteStoreOptions { BusyTimeout = TimeSpan.FromSeconds(7) }));
-        (await connection.ExecuteAsync<long>("PRAGMA synchronous")).ShouldBe(2, "FULL");
-        (await connection.ExecuteAsync<string>("PRAGMA journal_mode")).ShouldBe("wal");
-        (await connection.ExecuteAsync<long>("PRAGMA busy_timeout")).ShouldBe(7000);
-    }
-
     /// <summary>Each index costs every row; the plugin's own on time and on sequence number alone would be used by nothing.</summary>
     [Fact]
     public async Task The_store_has_no_index_but_its_keys()
     {
         await StartAsync(new SqliteStoreOptions());
-        await using var connection = new DataConnection(SqliteStore.DataOptions(_data.Path, new SqliteStoreOptions()));
+        await using var connection = new DataConnection(new SqliteStoreSetup(_data.Path, new SqliteStoreOptions()).Plugin.DataOptions);
         var indexes = await connection.QueryToListAsync<string>("SELECT name FROM sqlite_schema WHERE type = 'index' ORDER BY name");
         indexes.ShouldBe(["journal_uq", "sqlite_autoindex_snapshot_1"]);
     }

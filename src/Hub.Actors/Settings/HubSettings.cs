@@ -158,7 +158,7 @@ public sealed record SnapshotSettings
     /// <summary>A snapshot is never due before this many journaled bytes.</summary>
     public long MinBytes { get; init; } = 128 * 1024;
     /// <summary>Snapshots and deletions under way at once on a member.</summary>
-    public int MaxConcurrent { get; init; } = 2;
+    public int MaxConcurrent { get; init; } = 4;
 }
 
 /// <summary>Mesh events.</summary>

@@ -1,9 +1,14 @@
+using System.Data.Common;
+using Akka.Actor;
+using Akka.Actor.Setup;
+using Akka.Configuration;
 using Akka.Hosting;
 using Akka.Persistence.Sql;
 using Akka.Persistence.Sql.Config;
 using Hub.Actors.Settings;
 using Hub.Actors.Telemetry;
 using LinqToDB;
+using LinqToDB.Interceptors;
 using Microsoft.Data.Sqlite;
 
 namespace Hub.Actors.Store;
@@ -38,24 +43,59 @@ public static class SqliteStore
     /// <param name="options">How it behaves; null for the defaults.</param>
     /// <param name="metrics">Where batches and commits are counted; null for nowhere.</param>
     public static AkkaConfigurationBuilder WithSqliteStore(
-        this AkkaConfigurationBuilder builder, string dataDirectory, SqliteStoreOptions? options = null, HubMetrics? metrics = null) =>
-        builder
-            .AddSetup(new DataOptionsSetup(DataOptions(dataDirectory, options ?? new(), metrics)))
+        this AkkaConfigurationBuilder builder, string dataDirectory, SqliteStoreOptions? options = null, HubMetrics? metrics = null)
+    {
+        var store = new SqliteStoreSetup(dataDirectory, options ?? new(), metrics);
+        return builder
+            .AddSetup(store)
+            .AddSetup(store.Plugin)
             .AddHocon(HubConfiguration.Sqlite, HoconAddMode.Prepend)
             .AddHocon(SqlPersistence.DefaultConfiguration, HoconAddMode.Append);
+    }
+}
 
-    /// <summary>How the plugin connects; for tests that make an actor system by hand.</summary>
-    public static DataOptions DataOptions(string dataDirectory, SqliteStoreOptions options, HubMetrics? metrics = null)
+/// <summary>How journal and snapshots of an actor system reach the store: many connections that read, one that writes.</summary>
+public sealed class SqliteStoreSetup : Setup
+{
+    private readonly Lazy<SqliteWriter> _writer;
+
+    /// <summary>The store of a data directory.</summary>
+    /// <param name="dataDirectory">The data directory.</param>
+    /// <param name="options">How it behaves.</param>
+    /// <param name="metrics">Where transactions are counted; null for nowhere.</param>
+    public SqliteStoreSetup(string dataDirectory, SqliteStoreOptions options, HubMetrics? metrics = null)
     {
-        var connection = new SqliteConnectionStringBuilder
+        var connectionString = new SqliteConnectionStringBuilder
         {
-            DataSource = PathIn(dataDirectory),
+            DataSource = SqliteStore.PathIn(dataDirectory),
             Mode = SqliteOpenMode.ReadWrite,
             Pooling = true,
             DefaultTimeout = (int)options.BusyTimeout.TotalSeconds,
-        };
-        return new DataOptions()
-            .UseConnectionString(ProviderName.SQLiteMS, connection.ToString())
-            .UseInterceptors(new SqliteWriteGate(options, metrics, TimeProvider.System).Interceptors);
+        }.ToString();
+        Plugin = new DataOptionsSetup(
+            new DataOptions().UseConnectionString(ProviderName.SQLiteMS, connectionString).UseInterceptor(new OffTheCallersThread()));
+        _writer = new Lazy<SqliteWriter>(() => new SqliteWriter(connectionString, options, metrics, TimeProvider.System));
+    }
+
+    /// <summary>What Akka.Persistence.Sql takes; an actor system needs both setups.</summary>
+    public DataOptionsSetup Plugin { get; }
+
+    /// <summary>The writer of an actor system, which lives as long as the system does.</summary>
+    internal static SqliteWriter WriterOf(ActorSystem system)
+    {
+        var store = system.Settings.Setup.Get<SqliteStoreSetup>();
+        if (!store.HasValue)
+            throw new ConfigurationException($"The embedded store needs a {nameof(SqliteStoreSetup)} in the actor system's setup.");
+        var lazy = store.Value._writer;
+        if (!lazy.IsValueCreated)
+            system.RegisterOnTermination(() => lazy.Value.Stop());
+        return lazy.Value;
+    }
+
+    /// <summary>SQLite's asynchronous calls run synchronously, and the plugin reads on the journal's own thread.</summary>
+    private sealed class OffTheCallersThread : ConnectionInterceptor
+    {
+        public override async Task ConnectionOpenedAsync(ConnectionEventData eventData, DbConnection connection, CancellationToken cancellationToken) =>
+            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
     }
 }

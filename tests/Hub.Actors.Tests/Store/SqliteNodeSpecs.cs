@@ -3,7 +3,6 @@ using Akka.Actor;
 using Akka.Actor.Setup;
 using Akka.Configuration;
 using Akka.Persistence.Sql;
-using Akka.Persistence.Sql.Config;
 using Akka.TestKit;
 using Akka.TestKit.Xunit2;
 using AkkaHub.V1;
@@ -56,7 +55,8 @@ public sealed class SqliteNodeSpecs : TestKit
             .WithFallback(HubConfiguration.Sqlite)
             .WithFallback(SqlPersistence.DefaultConfiguration)
             .WithFallback(DefaultConfig);
-        return BootstrapSetup.Create().WithConfig(config).And(new DataOptionsSetup(SqliteStore.DataOptions(directory, options)));
+        var store = new SqliteStoreSetup(directory, options);
+        return BootstrapSetup.Create().WithConfig(config).And(store).And(store.Plugin);
     }
 
     protected override void AfterAll()

@@ -1,0 +1,99 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using Akka.Actor;
+using Akka.Configuration;
+using Akka.Persistence;
+using Akka.Persistence.Sql.Journal;
+
+namespace Hub.Actors.Store;
+
+/// <summary>
+/// The journal of the embedded store: read as Akka.Persistence.Sql does, written by the <see cref="SqliteWriter"/>, in the same
+/// tables. The plugin's own writes take a connection and a transaction for every deletion, and make the text of a statement for
+/// every group of rows, with the bytes as hexadecimal digits.
+/// </summary>
+internal sealed class SqliteJournal : SqlWriteJournal
+{
+    private readonly SqliteWriter _writer;
+    private readonly Akka.Serialization.Serialization _serialization;
+    private readonly ConcurrentDictionary<string, Task> _underWay = new(StringComparer.Ordinal);
+    private readonly string _writerId = Guid.NewGuid().ToString("N");
+
+    public SqliteJournal(Config config)
+        : base(config)
+    {
+        _writer = SqliteStoreSetup.WriterOf(Context.System);
+        _serialization = Context.System.Serialization;
+    }
+
+    /// <summary>A node that restarts may ask before its last write is done: it must not take the same sequence number twice.</summary>
+    public override async Task<long> ReadHighestSequenceNrAsync(string persistenceId, long fromSequenceNr, CancellationToken cancellationToken)
+    {
+        if (_underWay.TryGetValue(persistenceId, out var write))
+            await write.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        return await base.ReadHighestSequenceNrAsync(persistenceId, fromSequenceNr, cancellationToken).ConfigureAwait(false);
+    }
+
+    // The token is the circuit breaker's. A write is not taken back: its outcome would be unknown.
+    protected override async Task<IImmutableList<Exception>> WriteMessagesAsync(IEnumerable<AtomicWrite> messages, CancellationToken cancellationToken)
+    {
+        var rows = new List<JournalRow>(1);
+        List<Exception?>? rejections = null;
+        string? id = null;
+        var writes = 0;
+        foreach (var message in messages)
+        {
+            id = message.PersistenceId;
+            var first = rows.Count;
+            Exception? rejection = null;
+            try
+            {
+                foreach (var representation in (IImmutableList<IPersistentRepresentation>)message.Payload)
+                    rows.Add(Row(representation));
+            }
+            catch (Exception e)
+            {
+                // All of an atomic write or nothing; what else came with it is written.
+                rows.RemoveRange(first, rows.Count - first);
+                rejection = e;
+                rejections ??= [.. Enumerable.Repeat<Exception?>(null, writes)];
+            }
+
+            rejections?.Add(rejection);
+            writes++;
+        }
+
+        if (id is not null && rows.Count > 0)
+            await WriteAsync(id, rows).ConfigureAwait(false);
+        // Null for an atomic write that was not rejected, and for the list if none was, as the journal's contract has it.
+        return rejections?.ToImmutableList()!;
+    }
+
+    protected override Task DeleteMessagesToAsync(string persistenceId, long toSequenceNr, CancellationToken cancellationToken) =>
+        _writer.ApplyAsync(new DeleteEvents(persistenceId, toSequenceNr));
+
+    private async Task WriteAsync(string id, List<JournalRow> rows)
+    {
+        var write = _writer.ApplyAsync(new AddEvents(id, _writerId, rows));
+        _underWay[id] = write;
+        try
+        {
+            await write.ConfigureAwait(false);
+        }
+        finally
+        {
+            _underWay.TryRemove(new KeyValuePair<string, Task>(id, write));
+        }
+    }
+
+    private JournalRow Row(IPersistentRepresentation representation)
+    {
+        var payload = representation.Payload;
+        var serializer = _serialization.FindSerializerFor(payload);
+        return new JournalRow(
+            representation.SequenceNr,
+            serializer.ToBinary(payload),
+            Akka.Serialization.Serialization.ManifestFor(serializer, payload),
+            serializer.Identifier);
+    }
+}

@@ -1,0 +1,36 @@
+using Akka.Actor;
+using Akka.Configuration;
+using Akka.Persistence;
+using Akka.Persistence.Sql.Snapshot;
+
+namespace Hub.Actors.Store;
+
+/// <summary>The snapshots of the embedded store: read as Akka.Persistence.Sql does, written by the <see cref="SqliteWriter"/>.</summary>
+internal sealed class SqliteSnapshots : SqlSnapshotStore
+{
+    private readonly SqliteWriter _writer;
+    private readonly Akka.Serialization.Serialization _serialization;
+
+    public SqliteSnapshots(Config config)
+        : base(config)
+    {
+        _writer = SqliteStoreSetup.WriterOf(Context.System);
+        _serialization = Context.System.Serialization;
+    }
+
+    protected override Task SaveAsync(SnapshotMetadata metadata, object snapshot, CancellationToken cancellationToken)
+    {
+        var serializer = _serialization.FindSerializerFor(snapshot);
+        var manifest = Akka.Serialization.Serialization.ManifestFor(serializer, snapshot);
+        return _writer.ApplyAsync(new SaveSnapshot(
+            metadata.PersistenceId, metadata.Timestamp, new JournalRow(metadata.SequenceNr, serializer.ToBinary(snapshot), manifest, serializer.Identifier)));
+    }
+
+    // A snapshot named without its time has the earliest one there is; the number says which.
+    protected override Task DeleteAsync(SnapshotMetadata metadata, CancellationToken cancellationToken) =>
+        _writer.ApplyAsync(new DeleteSnapshots(
+            metadata.PersistenceId, metadata.SequenceNr, metadata.SequenceNr, metadata.Timestamp == DateTime.MinValue ? DateTime.MaxValue : metadata.Timestamp));
+
+    protected override Task DeleteAsync(string persistenceId, SnapshotSelectionCriteria criteria, CancellationToken cancellationToken) =>
+        _writer.ApplyAsync(new DeleteSnapshots(persistenceId, criteria.MinSequenceNr, criteria.MaxSequenceNr, criteria.MaxTimeStamp));
+}
