@@ -17,8 +17,8 @@ using Hub.Host.Services;
 using Hub.Host.Settings;
 using Hub.Protocol;
 using LinqToDB;
-using LinqToDB.Data;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Options;
 using static Hub.Host.Tests.TestSupport;
 
@@ -224,8 +224,7 @@ public sealed class ProgramSpecs : IDisposable
         (logs.IsEnabled(LogLevel.Information), logs.IsEnabled(LogLevel.Warning)).ShouldBe((false, true));
 
         var system = services.GetRequiredService<ActorSystem>();
-        await using (var connection = new DataConnection(StoreOptionsOf(system)))
-            (await connection.ExecuteAsync<long>("PRAGMA busy_timeout")).ShouldBe(17_000);
+        new SqliteConnectionStringBuilder(StoreOptionsOf(system).ConnectionOptions.ConnectionString).DefaultTimeout.ShouldBe(17);
 
         var akka = system.Settings.Config;
         akka.GetInt("akka.remote.dot-netty.tcp.port").ShouldBe(0);
@@ -234,8 +233,7 @@ public sealed class ProgramSpecs : IDisposable
         akka.GetStringList("akka.cluster.sharding.distributed-data.durable.keys").ShouldBeEmpty();
         akka.GetString("akka.remote.dot-netty.tcp.hostname").ShouldBe("127.0.0.1");
         akka.GetBoolean("akka.remote.dot-netty.tcp.enable-ssl").ShouldBeTrue();
-        akka.GetInt("akka.persistence.journal.sql.parallelism").ShouldBe(1);
-        akka.GetInt("akka.persistence.journal.sql.batch-size").ShouldBe(1000);
+        akka.GetString("akka.persistence.journal.sql.class").ShouldStartWith(typeof(SqliteJournal).FullName!);
         akka.GetString("akka.persistence.journal.sql.replay-filter.mode").ShouldBe("fail");
         akka.GetTimeSpan("akka.persistence.journal.sql.circuit-breaker.call-timeout").ShouldBe(TimeSpan.FromSeconds(60));
         akka.GetBoolean("akka.coordinated-shutdown.run-by-clr-shutdown-hook").ShouldBeFalse();

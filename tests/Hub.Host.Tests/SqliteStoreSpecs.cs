@@ -5,7 +5,7 @@ using Akka.Hosting;
 using Akka.Persistence;
 using Hub.Actors.Store;
 using Hub.Actors.Telemetry;
-using LinqToDB.Data;
+using Microsoft.Data.Sqlite;
 using static Hub.Host.Tests.TestSupport;
 
 namespace Hub.Host.Tests;
@@ -67,8 +67,14 @@ public sealed class SqliteStoreSpecs : IAsyncLifetime
     public async Task The_store_has_no_index_but_its_keys()
     {
         await StartAsync(new SqliteStoreOptions());
-        await using var connection = new DataConnection(new SqliteStoreSetup(_data.Path, new SqliteStoreOptions()).Plugin.DataOptions);
-        var indexes = await connection.QueryToListAsync<string>("SELECT name FROM sqlite_schema WHERE type = 'index' ORDER BY name");
+        using var connection = new SqliteConnection($"Data Source={SqliteStore.PathIn(_data.Path)};Mode=ReadOnly;Pooling=False");
+        connection.Open();
+        using var command = connection.CreateCommand();
+        command.CommandText = "SELECT name FROM sqlite_schema WHERE type = 'index' ORDER BY name";
+        using var rows = command.ExecuteReader();
+        var indexes = new List<string>();
+        while (rows.Read())
+            indexes.Add(rows.GetString(0));
         indexes.ShouldBe(["journal_uq", "sqlite_autoindex_snapshot_1"]);
     }
 

@@ -37,9 +37,11 @@ public sealed class StateSpecs : IDisposable
             (await AgentPresence.Inspect(_directory).WaitUntilGoneAsync(TimeSpan.FromMilliseconds(60), TimeProvider.System)).ShouldBeFalse();
         }
 
+        // A child of another test holds a copy of the lock between its fork and its exec, so the lock may outlast its owner by that moment.
+        (await AgentPresence.Inspect(_directory).WaitUntilGoneAsync(TimeSpan.FromSeconds(10), TimeProvider.System)).ShouldBeTrue();
         var gone = AgentPresence.Inspect(_directory);
-        gone.ShouldSatisfyAllConditions(p => p.IsRunning.ShouldBeFalse(), p => p.Terminate().ShouldBeFalse());
-        (await gone.WaitUntilGoneAsync(TimeSpan.FromSeconds(1), TimeProvider.System)).ShouldBeTrue();
+        gone.Terminate().ShouldBeFalse();
+        gone.Pid.ShouldBeNull();
     }
 
     [Fact]
