@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Akka.Actor;
 using Hub.Actors.Store;
 using Hub.Host.Auth;
 using Hub.Host.Hosting;
@@ -9,6 +10,9 @@ namespace Hub.Host;
 /// <summary>From the command line to an exit code. What cannot work is said in a sentence, not in a stack trace.</summary>
 public static class HubProgram
 {
+    // After the actors have ended, for a commit that is under way.
+    private static readonly TimeSpan StoreStopTimeout = TimeSpan.FromSeconds(3);
+
     /// <summary>Does what the arguments ask.</summary>
     /// <param name="arguments">The command line.</param>
     /// <param name="environment">Environment variables.</param>
@@ -80,9 +84,11 @@ public static class HubProgram
         LogStart(log, host, report);
         // Taken before the run: the services are gone after it.
         var lifetime = app.Services.GetRequiredService<HubLifetime>();
+        var system = app.Services.GetRequiredService<ActorSystem>();
         try
         {
             await app.RunAsync().ConfigureAwait(false);
+            await Task.WhenAny(SqliteStoreSetup.StoppedAsync(system), Task.Delay(StoreStopTimeout)).ConfigureAwait(false);
         }
         catch (Exception e) when (!IsAddressInUse(e))
         {

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using Akka.Actor;
 using Akka.Hosting;
 using Akka.Persistence;
+using Akka.Persistence.Journal;
 using Hub.Actors.Store;
 using Hub.Actors.Telemetry;
 using Microsoft.Data.Sqlite;
@@ -79,7 +80,7 @@ public sealed class SqliteStoreSpecs : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_failed_transaction_gives_its_turn_back()
+    public async Task A_number_that_is_taken_stops_its_actor_and_nobody_else()
     {
         var system = await StartAsync(new SqliteStoreOptions());
         var first = system.ActorOf(Props.Create(() => new Writer("same")));
@@ -94,6 +95,16 @@ public sealed class SqliteStoreSpecs : IAsyncLifetime
 
         var other = system.ActorOf(Props.Create(() => new Writer("other")));
         (await other.Ask<Written>(new Write(3), Patience)).Count.ShouldBe(3);
+    }
+
+    [Fact]
+    public async Task An_event_that_cannot_be_stored_is_rejected_and_those_beside_it_are_written()
+    {
+        var system = await StartAsync(new SqliteStoreOptions());
+        var rejecting = system.ActorOf(Props.Create(() => new Rejecting()));
+        (await rejecting.Ask<string>("go", Patience)).ShouldBe("first, last; rejected: The embedded store keeps no tags.");
+        await rejecting.GracefulStop(Patience);
+        (await system.ActorOf(Props.Create(() => new Rejecting())).Ask<string>("tell", Patience)).ShouldBe("first, last; rejected: ");
     }
 
     [Fact]
@@ -141,6 +152,33 @@ public sealed class SqliteStoreSpecs : IAsyncLifetime
     private sealed record Written(int Count);
 
     /// <summary>Persists one event after another, a snapshot and a deletion every ten, and tells how many it holds when all is done.</summary>
+    private sealed class Rejecting : ReceivePersistentActor
+    {
+        private readonly List<string> _events = [];
+        private string _rejected = "";
+
+        public Rejecting()
+        {
+            Recover<string>(_events.Add);
+            Command<string>(said =>
+            {
+                if (said == "go")
+                {
+                    PersistAsync("first", _events.Add);
+                    PersistAsync(new Tagged("second", ["tag"]), _ => _events.Add("second"));
+                    PersistAsync("last", _events.Add);
+                }
+
+                var asker = Sender;
+                DeferAsync("", _ => asker.Tell($"{string.Join(", ", _events)}; rejected: {_rejected}"));
+            });
+        }
+
+        public override string PersistenceId => "rejecting";
+
+        protected override void OnPersistRejected(Exception cause, object @event, long sequenceNr) => _rejected = cause.Message;
+    }
+
     private sealed class Writer : ReceivePersistentActor
     {
         private int _count;

@@ -52,6 +52,26 @@ public sealed class StorePreflightSpecs : IDisposable
     }
 
     [Fact]
+    public void A_store_that_is_still_in_its_log_is_a_store()
+    {
+        using var crashed = new SqliteConnection($"Data Source={Store};Pooling=False");
+        crashed.Open();
+        Execute(crashed, $"""
+            PRAGMA journal_mode=WAL;
+            BEGIN;
+            CREATE TABLE akkahub_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+            INSERT INTO akkahub_meta VALUES ('partitions', '64');
+            CREATE TABLE journal (ordering INTEGER PRIMARY KEY);
+            PRAGMA application_id={SqliteStore.ApplicationId};
+            PRAGMA user_version={SqliteStore.SchemaVersion};
+            COMMIT;
+            """);
+        StorePreflight.Run(_data.Path, 64, Everything).Created.ShouldBeFalse();
+        Execute(crashed, $"PRAGMA user_version={SqliteStore.SchemaVersion + 1}");
+        Refused(partitions: 64, checkMaxBytes: Everything).ShouldContain("made by a newer hub");
+    }
+
+    [Fact]
     public void A_large_store_is_not_searched_but_its_schema_is_read()
     {
         StorePreflight.Run(_data.Path, 64, Everything);

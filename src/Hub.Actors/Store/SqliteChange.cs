@@ -27,18 +27,18 @@ internal abstract class SqliteChange : TaskCompletionSource
     }
 }
 
-/// <summary>An event as it is stored.</summary>
-/// <param name="SequenceNumber">Its number among the events of its persistence id.</param>
-/// <param name="Message">The event in its stored form.</param>
+/// <summary>An event or a snapshot as it is stored.</summary>
+/// <param name="SequenceNumber">The event's number among those of its persistence id, or that of the last event in the snapshot.</param>
+/// <param name="Message">The bytes.</param>
 /// <param name="Manifest">Which form that is.</param>
 /// <param name="Serializer">Whose form that is.</param>
-internal readonly record struct JournalRow(long SequenceNumber, byte[] Message, string Manifest, int Serializer);
+internal readonly record struct StoredForm(long SequenceNumber, byte[] Message, string Manifest, int Serializer);
 
 /// <summary>Adds events to a persistence id.</summary>
 /// <param name="persistenceId">Whose they are.</param>
 /// <param name="writerId">Stored with each; tells one run of the journal from another.</param>
 /// <param name="rows">The events.</param>
-internal sealed class AddEvents(string persistenceId, string writerId, IReadOnlyList<JournalRow> rows) : SqliteChange
+internal sealed class AddEvents(string persistenceId, string writerId, IReadOnlyList<StoredForm> rows) : SqliteChange
 {
     private readonly long _bytes = rows.Sum(r => (long)r.Message.Length);
 
@@ -54,8 +54,7 @@ internal sealed class AddEvents(string persistenceId, string writerId, IReadOnly
 }
 
 /// <summary>
-/// Deletes an id's events up to a number, in as many transactions as it takes: those that are there, not any that wait to be written.
-/// The highest one stays, marked, so that its number is never given again.
+/// Deletes an id's events up to a number, in as many transactions as it takes. The highest one stays, marked, so that its number is never given again.
 /// </summary>
 internal sealed class DeleteEvents(string persistenceId, long toSequenceNumber) : SqliteChange
 {
@@ -65,7 +64,7 @@ internal sealed class DeleteEvents(string persistenceId, long toSequenceNumber) 
 }
 
 /// <summary>Saves a snapshot, in place of one with the same number.</summary>
-internal sealed class SaveSnapshot(string persistenceId, DateTime created, JournalRow snapshot) : SqliteChange
+internal sealed class SaveSnapshot(string persistenceId, DateTime created, StoredForm snapshot) : SqliteChange
 {
     public override long Bytes => snapshot.Message.Length;
 

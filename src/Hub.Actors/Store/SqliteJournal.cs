@@ -3,6 +3,7 @@ using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Configuration;
 using Akka.Persistence;
+using Akka.Persistence.Journal;
 using Akka.Persistence.Sql.Journal;
 
 namespace Hub.Actors.Store;
@@ -37,7 +38,7 @@ internal sealed class SqliteJournal : SqlWriteJournal
     // The token is the circuit breaker's. A write is not taken back: its outcome would be unknown.
     protected override async Task<IImmutableList<Exception>> WriteMessagesAsync(IEnumerable<AtomicWrite> messages, CancellationToken cancellationToken)
     {
-        var rows = new List<JournalRow>(1);
+        var rows = new List<StoredForm>(1);
         List<Exception?>? rejections = null;
         string? id = null;
         var writes = 0;
@@ -49,7 +50,7 @@ internal sealed class SqliteJournal : SqlWriteJournal
             try
             {
                 foreach (var representation in (IImmutableList<IPersistentRepresentation>)message.Payload)
-                    rows.Add(Row(representation));
+                    rows.Add(Form(representation));
             }
             catch (Exception e)
             {
@@ -72,7 +73,7 @@ internal sealed class SqliteJournal : SqlWriteJournal
     protected override Task DeleteMessagesToAsync(string persistenceId, long toSequenceNr, CancellationToken cancellationToken) =>
         _writer.ApplyAsync(new DeleteEvents(persistenceId, toSequenceNr));
 
-    private async Task WriteAsync(string id, List<JournalRow> rows)
+    private async Task WriteAsync(string id, List<StoredForm> rows)
     {
         var write = _writer.ApplyAsync(new AddEvents(id, _writerId, rows));
         _underWay[id] = write;
@@ -86,11 +87,13 @@ internal sealed class SqliteJournal : SqlWriteJournal
         }
     }
 
-    private JournalRow Row(IPersistentRepresentation representation)
+    private StoredForm Form(IPersistentRepresentation representation)
     {
         var payload = representation.Payload;
+        if (payload is Tagged)
+            throw new NotSupportedException("The embedded store keeps no tags.");
         var serializer = _serialization.FindSerializerFor(payload);
-        return new JournalRow(
+        return new StoredForm(
             representation.SequenceNr,
             serializer.ToBinary(payload),
             Akka.Serialization.Serialization.ManifestFor(serializer, payload),

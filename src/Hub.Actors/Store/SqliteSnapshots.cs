@@ -23,7 +23,7 @@ internal sealed class SqliteSnapshots : SqlSnapshotStore
         var serializer = _serialization.FindSerializerFor(snapshot);
         var manifest = Akka.Serialization.Serialization.ManifestFor(serializer, snapshot);
         return _writer.ApplyAsync(new SaveSnapshot(
-            metadata.PersistenceId, metadata.Timestamp, new JournalRow(metadata.SequenceNr, serializer.ToBinary(snapshot), manifest, serializer.Identifier)));
+            metadata.PersistenceId, metadata.Timestamp, new StoredForm(metadata.SequenceNr, serializer.ToBinary(snapshot), manifest, serializer.Identifier)));
     }
 
     // A snapshot named without its time has the earliest one there is; the number says which.

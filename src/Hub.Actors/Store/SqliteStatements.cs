@@ -105,25 +105,28 @@ internal sealed class SqliteStatements : IDisposable
     public void UndoToMark() => _undo.ExecuteNonQuery();
 
     /// <summary>Adds an event.</summary>
-    public void Insert(string persistenceId, string writerId, in JournalRow row) =>
+    public void Insert(string persistenceId, string writerId, in StoredForm row) =>
         Run(_insert, Created, persistenceId, row.SequenceNumber, row.Message, row.Manifest, row.Serializer, writerId);
 
     /// <summary>
     /// Deletes the lowest of an id's events up to a number. The highest of them stays and is marked, and goes with the next step or
     /// the next deletion.
     /// </summary>
-    /// <returns>Whether none are left but the marked one.</returns>
-    public bool DeleteSome(string persistenceId, long toSequenceNumber, int rows)
+    /// <param name="persistenceId">Whose events.</param>
+    /// <param name="toSequenceNumber">Up to which number, included.</param>
+    /// <param name="rows">The most rows to touch, at least 1.</param>
+    /// <returns>Rows touched, the marked one among them; if it is less than the most, no more are left but that one.</returns>
+    public int DeleteSome(string persistenceId, long toSequenceNumber, int rows)
     {
         Set(_lastOfStep, persistenceId, toSequenceNumber, rows);
         if (_lastOfStep.ExecuteScalar() is not long last)
-            return true;
+            return 0;
         Run(_keepNumber, persistenceId, last);
-        return Run(_deleteEvents, persistenceId, last) < rows - 1;
+        return Run(_deleteEvents, persistenceId, last) + 1;
     }
 
     /// <summary>Adds or replaces a snapshot.</summary>
-    public void SaveSnapshot(string persistenceId, long created, in JournalRow snapshot) =>
+    public void SaveSnapshot(string persistenceId, long created, in StoredForm snapshot) =>
         Run(_saveSnapshot, created, persistenceId, snapshot.SequenceNumber, snapshot.Message, snapshot.Manifest, snapshot.Serializer);
 
     /// <summary>Deletes an id's snapshots between two numbers that are not younger than a time, in ticks.</summary>

@@ -2,6 +2,7 @@ using System.Data.Common;
 using Akka.Actor;
 using Akka.Actor.Setup;
 using Akka.Configuration;
+using Akka.Event;
 using Akka.Hosting;
 using Akka.Persistence.Sql;
 using Akka.Persistence.Sql.Config;
@@ -57,7 +58,9 @@ public static class SqliteStore
 /// <summary>How journal and snapshots of an actor system reach the store: many connections that read, one that writes.</summary>
 public sealed class SqliteStoreSetup : Setup
 {
-    private readonly Lazy<SqliteWriter> _writer;
+    private readonly Func<ActorSystem, SqliteWriter> _create;
+    private readonly Lock _gate = new();
+    private SqliteWriter? _writer;
 
     /// <summary>The store of a data directory.</summary>
     /// <param name="dataDirectory">The data directory.</param>
@@ -74,22 +77,37 @@ public sealed class SqliteStoreSetup : Setup
         }.ToString();
         Plugin = new DataOptionsSetup(
             new DataOptions().UseConnectionString(ProviderName.SQLiteMS, connectionString).UseInterceptor(new OffTheCallersThread()));
-        _writer = new Lazy<SqliteWriter>(() => new SqliteWriter(connectionString, options, metrics, TimeProvider.System));
+        _create = system => new SqliteWriter(connectionString, options, metrics, TimeProvider.System, Logging.GetLogger(system, typeof(SqliteWriter)));
     }
 
     /// <summary>What Akka.Persistence.Sql takes; an actor system needs both setups.</summary>
     public DataOptionsSetup Plugin { get; }
 
+    /// <summary>
+    /// Ends when nothing of an actor system that has ended writes to the store any more; at once if it has no such store. Until then
+    /// the data directory is not another's to take.
+    /// </summary>
+    public static Task StoppedAsync(ActorSystem system)
+    {
+        var store = system.Settings.Setup.Get<SqliteStoreSetup>();
+        return store.HasValue && store.Value._writer is { } writer ? writer.Stopped : Task.CompletedTask;
+    }
+
     /// <summary>The writer of an actor system, which lives as long as the system does.</summary>
     internal static SqliteWriter WriterOf(ActorSystem system)
     {
-        var store = system.Settings.Setup.Get<SqliteStoreSetup>();
-        if (!store.HasValue)
+        var setup = system.Settings.Setup.Get<SqliteStoreSetup>();
+        if (!setup.HasValue)
             throw new ConfigurationException($"The embedded store needs a {nameof(SqliteStoreSetup)} in the actor system's setup.");
-        var lazy = store.Value._writer;
-        if (!lazy.IsValueCreated)
-            system.RegisterOnTermination(() => lazy.Value.Stop());
-        return lazy.Value;
+        var store = setup.Value;
+        lock (store._gate)
+        {
+            if (store._writer is { } known)
+                return known;
+            var writer = store._writer = store._create(system);
+            system.RegisterOnTermination(writer.Stop);
+            return writer;
+        }
     }
 
     /// <summary>SQLite's asynchronous calls run synchronously, and the plugin reads on the journal's own thread.</summary>

@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using Akka.Event;
 using Hub.Actors.Telemetry;
 using Microsoft.Data.Sqlite;
 
@@ -9,8 +10,9 @@ namespace Hub.Actors.Store;
 /// transaction. A task that ends without an error means that its change is on the disk (<c>synchronous=FULL</c>).
 /// </summary>
 /// <remarks>
-/// A change that breaks a key fails alone. Any other error fails its whole transaction, and the next one begins with a connection
-/// of its own: whether a failed commit reached the disk is unknown.
+/// A change that breaks a key, or is larger than a row may be, fails alone; so does a deletion that fails. Any other error fails its
+/// whole transaction, and the next one begins with a connection of its own: whether a failed commit reached the disk is unknown. If
+/// not even a transaction could begin, all that wait for it are told.
 /// </remarks>
 internal sealed class SqliteWriter
 {
@@ -19,38 +21,49 @@ internal sealed class SqliteWriter
     private const long MaxBytes = 4 * 1024 * 1024;
     // Beyond it a change fails, so it exceeds the persistent actors of a member, each of which has a few under way.
     private const int MaxWaiting = 50_000;
-    private const int DeletedAtOnce = 128;
-    private const int SqliteConstraint = 19;
+    private const int LeastDeleted = 128;
+    private const int MostDeleted = 4000;
+    // Primary and extended result codes of sqlite3.h.
+    private const int SqliteTooBig = 18;
+    private const int SqliteConstraintPrimaryKey = 1555;
+    private const int SqliteConstraintUnique = 2067;
 
     private static readonly TimeSpan StallPoll = TimeSpan.FromMilliseconds(20);
 
     private readonly string _connectionString;
     private readonly SqliteStoreOptions _options;
     private readonly HubMetrics? _metrics;
+    private readonly ILoggingAdapter? _log;
     private readonly TimeProvider _time;
     private readonly Channel<SqliteChange> _asked =
         Channel.CreateBounded<SqliteChange>(new BoundedChannelOptions(MaxWaiting) { SingleReader = true });
-    // What was read from there, apart: snapshots and deletions are few, and events that wait do not wait for each other's sake.
+    // What was read from there, apart: snapshots and deletions go before events that wait.
     private readonly Queue<SqliteChange> _events = new();
     private readonly Queue<SqliteChange> _snapshots = new();
-    private readonly Queue<DeleteEvents> _deletions = new();
+    private readonly LinkedList<DeleteEvents> _deletions = new();
     private readonly SqliteCheckpoints _checkpoints;
     private SqliteStatements? _statements;
     private int _waiting;
+    private int _rowsAdded;
 
     /// <param name="connectionString">Where the store is.</param>
     /// <param name="options">How it behaves.</param>
     /// <param name="metrics">Where transactions are counted; null for nowhere.</param>
     /// <param name="time">What rows are stamped with and durations are measured by.</param>
-    public SqliteWriter(string connectionString, SqliteStoreOptions options, HubMetrics? metrics, TimeProvider time)
+    /// <param name="log">Where trouble is told that nobody waits for; null for nowhere.</param>
+    public SqliteWriter(string connectionString, SqliteStoreOptions options, HubMetrics? metrics, TimeProvider time, ILoggingAdapter? log = null)
     {
         _connectionString = connectionString;
         _options = options;
         _metrics = metrics;
         _time = time;
-        _checkpoints = new SqliteCheckpoints(connectionString);
-        _ = RunAsync();
+        _log = log;
+        _checkpoints = new SqliteCheckpoints(connectionString, metrics, log);
+        Stopped = RunAsync();
     }
+
+    /// <summary>Ends when it has stopped, and nothing of it touches the store any more.</summary>
+    public Task Stopped { get; }
 
     /// <summary>
     /// Makes a change, all of it or nothing. Changes of events are made in the order they were asked for; snapshots and deletions go
@@ -72,36 +85,56 @@ internal sealed class SqliteWriter
 
     private async Task RunAsync()
     {
-        while (_events.Count + _snapshots.Count + _deletions.Count > 0 || await _asked.Reader.WaitToReadAsync().ConfigureAwait(false))
+        try
         {
-            var made = new List<SqliteChange>();
-            try
+            while (Waits || await _asked.Reader.WaitToReadAsync().ConfigureAwait(false))
             {
-                TakeAsked();
-                await TransactAsync(made).ConfigureAwait(false);
-            }
-            catch (Exception e)
-            {
-                Close();
-                Fail(made, e);
-            }
-
-            Interlocked.Add(ref _waiting, -made.Count);
-            // Not on this thread: the next transaction does not wait until all of them have heard of this one.
-            ThreadPool.UnsafeQueueUserWorkItem(
-                static changes =>
+                var made = new List<SqliteChange>();
+                try
                 {
-                    foreach (var change in changes)
-                        change.Complete();
-                },
-                made,
-                preferLocal: false);
-            if (_statements is { } statements)
-                await _checkpoints.AddedAsync(statements.TakePagesWritten()).ConfigureAwait(false);
+                    TakeAsked();
+                    await TransactAsync(made).ConfigureAwait(false);
+                }
+                catch (Exception e)
+                {
+                    Fail(made, e);
+                    Close();
+                }
+
+                Tell(made);
+                if (_statements is { } statements)
+                    await _checkpoints.AddedAsync(statements.TakePagesWritten()).ConfigureAwait(false);
+            }
+        }
+        catch (Exception e)
+        {
+            // Not of the store's doing: nothing here is meant to throw.
+            _log?.Error(e, "The store's writer ended; the hub must be restarted");
+            _asked.Writer.TryComplete();
+            TakeAsked();
+            List<SqliteChange> made = [];
+            Fail(made, e);
+            Tell(made);
         }
 
-        _checkpoints.Dispose();
+        await _checkpoints.DisposeAsync().ConfigureAwait(false);
         Close();
+    }
+
+    private bool Waits => _events.Count + _snapshots.Count + _deletions.Count > 0;
+
+    // Not on this thread: the next transaction does not wait until all of them have heard of this one.
+    private void Tell(List<SqliteChange> made)
+    {
+        Interlocked.Add(ref _waiting, -made.Count);
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static changes =>
+            {
+                foreach (var change in changes)
+                    change.Complete();
+            },
+            made,
+            preferLocal: false);
     }
 
     private void TakeAsked()
@@ -114,7 +147,7 @@ internal sealed class SqliteWriter
                     _events.Enqueue(change);
                     break;
                 case DeleteEvents deletion:
-                    _deletions.Enqueue(deletion);
+                    _deletions.AddLast(deletion);
                     break;
                 default:
                     _snapshots.Enqueue(change);
@@ -129,20 +162,15 @@ internal sealed class SqliteWriter
         var statements = _statements ??= new SqliteStatements(_connectionString, _options.BusyTimeout);
         statements.Created = _time.GetUtcNow().Ticks;
         statements.Begin();
+        // First, so that one that fails takes nobody with it.
+        Delete(statements, made);
         var bytes = 0L;
         var rows = 0;
         Make(_snapshots, MaxBytes / 2);
         Make(_events, MaxBytes);
-        // A node's events lie on as many pages, among those of others. A step at a time: nobody waits for a whole deletion. More
-        // than come in, so that deletions keep up.
-        if (_deletions.TryPeek(out var deletion)
-            && statements.DeleteSome(deletion.PersistenceId, deletion.ToSequenceNumber, Math.Max(DeletedAtOnce, rows + rows / 4)))
-        {
-            made.Add(_deletions.Dequeue());
-        }
-
         await MisbehaveAsync().ConfigureAwait(false);
         statements.Commit();
+        _rowsAdded = rows;
         _metrics?.StoreCommitted(rows, _time.GetElapsedTime(began));
 
         void Make(Queue<SqliteChange> changes, long maxBytes)
@@ -157,15 +185,46 @@ internal sealed class SqliteWriter
         }
     }
 
-    // Each that waits tries the store once: if not even a transaction could begin, one is told.
+    // A node's events lie on as many pages, among those of others. A step at a time: nobody waits for a whole deletion. More rows than
+    // the last transaction added, so that deletions keep up.
+    private void Delete(SqliteStatements statements, List<SqliteChange> made)
+    {
+        var left = Math.Clamp(_rowsAdded + _rowsAdded / 4, LeastDeleted, MostDeleted);
+        // A step of one row would only mark it.
+        while (left > 1 && _deletions.First is { Value: var deletion })
+        {
+            int touched;
+            try
+            {
+                touched = statements.DeleteSome(deletion.PersistenceId, deletion.ToSequenceNumber, left);
+            }
+            catch
+            {
+                // What the others deleted is undone with the transaction; they are tried again.
+                foreach (var other in made.OfType<DeleteEvents>())
+                    _deletions.AddLast(other);
+                made.Clear();
+                _deletions.Remove(deletion);
+                made.Add(deletion);
+                throw;
+            }
+
+            if (touched >= left)
+                return;
+            left -= touched;
+            _deletions.RemoveFirst();
+            made.Add(deletion);
+        }
+    }
+
     private void Fail(List<SqliteChange> made, Exception failure)
     {
         if (made.Count == 0)
         {
-            if (_events.TryDequeue(out var change) || _snapshots.TryDequeue(out change))
-                made.Add(change);
-            else if (_deletions.TryDequeue(out var deletion))
-                made.Add(deletion);
+            made.AddRange([.. _events, .. _snapshots, .. _deletions]);
+            _events.Clear();
+            _snapshots.Clear();
+            _deletions.Clear();
         }
 
         foreach (var change in made)
@@ -182,7 +241,7 @@ internal sealed class SqliteWriter
         {
             change.ApplyTo(statements);
         }
-        catch (SqliteException e) when (e.SqliteErrorCode == SqliteConstraint)
+        catch (SqliteException e) when (e.SqliteErrorCode == SqliteTooBig || e.SqliteExtendedErrorCode is SqliteConstraintPrimaryKey or SqliteConstraintUnique)
         {
             change.Failure = e;
             if (several)

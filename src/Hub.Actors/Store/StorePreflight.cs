@@ -18,9 +18,10 @@ public sealed record StoreReport(bool Created, bool Checked, long Bytes);
 public static class StorePreflight
 {
     private const int HeaderBytes = 100;
-    private const int UserVersionAt = 60;
     private const int ApplicationIdAt = 68;
     private const string PartitionsKey = "partitions";
+    // Checkpoints beside a writer could lose pages before this one: https://www.sqlite.org/wal.html#walresetbug.
+    private static readonly Version LeastSqlite = new(3, 51, 3);
 
     // The tables of Akka.Persistence.Sql, made here and not by it: it would add indexes on time and on sequence number alone,
     // which no query of the journal or of snapshots uses, and which every row would have to be entered into.
@@ -57,6 +58,9 @@ public static class StorePreflight
     public static StoreReport Run(string dataDirectory, int partitions, long checkMaxBytes)
     {
         var path = SqliteStore.PathIn(dataDirectory);
+        using var library = new SqliteConnection();
+        if (Version.Parse(library.ServerVersion) is var sqlite && sqlite < LeastSqlite)
+            throw new StoreRefusedException($"store {path} cannot be used with SQLite {sqlite}; the hub needs {LeastSqlite} or newer.");
         try
         {
             if (Directory.Exists(path))
@@ -86,24 +90,19 @@ public static class StorePreflight
         }
     }
 
-    // The version and the application id stand in the file's header, where they can be read without SQLite: they are written once,
-    // when the store is made, and checkpointed then.
     private static bool Inspect(string path, int partitions, long checkMaxBytes)
     {
-        Span<byte> header = stackalloc byte[HeaderBytes];
-        long bytes;
         // Opened for writing so that a store that cannot be written is found now; nothing is written.
+        long bytes;
         using (var file = new FileStream(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0))
-        {
             bytes = file.Length;
-            file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false);
-        }
-
-        if (!header.StartsWith("SQLite format 3\0"u8))
+        if (!ReadHeader(path).AsSpan().StartsWith("SQLite format 3\0"u8))
             throw new StoreRefusedException($"store {path} is corrupt: it is no SQLite database. Restore it from a backup, or move it away to begin anew.");
-        if (BinaryPrimitives.ReadInt32BigEndian(header[ApplicationIdAt..]) != SqliteStore.ApplicationId)
+        // Through the log: a process that was killed may have left there what is not in the file yet.
+        using var connection = OpenReadOnly(path);
+        if (Number(connection, "PRAGMA application_id;") != SqliteStore.ApplicationId)
             throw new StoreRefusedException($"store {path} is a SQLite database of another program.");
-        var version = BinaryPrimitives.ReadInt32BigEndian(header[UserVersionAt..]);
+        var version = Number(connection, "PRAGMA user_version;");
         if (version > SqliteStore.SchemaVersion)
         {
             throw new StoreRefusedException(
@@ -111,7 +110,6 @@ public static class StorePreflight
         }
 
         var whole = bytes <= checkMaxBytes;
-        using var connection = OpenReadOnly(path);
         if (Scalar(connection, whole ? "PRAGMA quick_check(1);" : "SELECT 'ok' FROM (SELECT count(*) FROM sqlite_schema);") is var verdict and not "ok")
             throw new StoreRefusedException($"store {path} is corrupt: {verdict}. Restore it from a backup, or move it away to begin anew.");
         var stored = Scalar(connection, $"SELECT value FROM akkahub_meta WHERE key = '{PartitionsKey}';");
@@ -141,13 +139,19 @@ public static class StorePreflight
     // The process ended while it made the store: SQLite's header may be there, but no table and no id.
     private static bool IsUnfinished(string path)
     {
-        Span<byte> header = stackalloc byte[HeaderBytes];
-        using (var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0))
-            file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false);
-        if (!header.StartsWith("SQLite format 3\0"u8) || BinaryPrimitives.ReadInt32BigEndian(header[ApplicationIdAt..]) != 0)
+        var header = ReadHeader(path);
+        if (!header.AsSpan().StartsWith("SQLite format 3\0"u8) || BinaryPrimitives.ReadInt32BigEndian(header.AsSpan(ApplicationIdAt)) != 0)
             return false;
         using var connection = OpenReadOnly(path);
-        return Scalar(connection, "SELECT count(*) FROM sqlite_schema WHERE name <> 'akkahub_meta';") == "0";
+        return Number(connection, "SELECT count(*) FROM sqlite_schema WHERE name <> 'akkahub_meta';") == 0;
+    }
+
+    private static byte[] ReadHeader(string path)
+    {
+        var header = new byte[HeaderBytes];
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        file.ReadAtLeast(header, HeaderBytes, throwOnEndOfStream: false);
+        return header;
     }
 
     private static void Prepare(string path, int partitions)
@@ -171,6 +175,8 @@ public static class StorePreflight
             """;
         command.ExecuteNonQuery();
     }
+
+    private static long Number(SqliteConnection connection, string sql) => long.Parse(Scalar(connection, sql) ?? "", CultureInfo.InvariantCulture);
 
     private static string? Scalar(SqliteConnection connection, string sql)
     {

@@ -45,6 +45,7 @@ public sealed class HubMetrics : IDisposable
     private long _budgetLimit;
     private long _liveActors;
     private long _readers;
+    private long _storeLogBytes;
 
     /// <summary>Makes the instruments.</summary>
     /// <param name="factory">Where the meter comes from, so that tests see only their own; null for a meter of its own.</param>
@@ -82,6 +83,7 @@ public sealed class HubMetrics : IDisposable
         _meter.CreateObservableGauge("akkahub.readers", () => Volatile.Read(ref _readers), "{reader}", "Clients that follow a history or events");
         _meter.CreateObservableGauge("akkahub.memory.budget.used", () => Volatile.Read(ref _budgetUsed), "By", "Bytes granted out of the member's budget");
         _meter.CreateObservableGauge("akkahub.memory.budget.limit", () => Volatile.Read(ref _budgetLimit), "By", "The member's budget");
+        _meter.CreateObservableGauge("akkahub.store.log.size", () => Volatile.Read(ref _storeLogBytes), "By", "What the store's write-ahead log holds");
         _meter.CreateObservableGauge("akkahub.queue.depth", ObserveDepths, "{item}", "Items in a queue");
     }
 
@@ -180,6 +182,9 @@ public sealed class HubMetrics : IDisposable
             _storeRows.Record(rows);
         _storeCommitDuration.Record(duration.TotalSeconds);
     }
+
+    /// <summary>How much the store's write-ahead log holds.</summary>
+    public void StoreLogSize(long bytes) => Volatile.Write(ref _storeLogBytes, bytes);
 
     /// <summary>A node's stream began on this member.</summary>
     public void NodeConnected() => Interlocked.Increment(ref _nodesConnected);

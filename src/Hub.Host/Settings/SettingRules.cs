@@ -3,6 +3,9 @@ namespace Hub.Host.Settings;
 /// <summary>What must hold between settings; each alone is checked by its own range.</summary>
 internal static class SettingRules
 {
+    // SQLite's largest row is 1,000,000,000 bytes; what a snapshot holds besides output has the rest.
+    private const long MaxSnapshotBytes = 900_000_000;
+
     /// <summary>Every broken rule: the path it is blamed on and what must hold.</summary>
     public static IEnumerable<(string Path, string Rule)> Broken(AllSettings all)
     {
@@ -14,6 +17,12 @@ internal static class SettingRules
             yield return ("akkahub.history.merge-bytes", "must be at most akkahub.history.max-chunk-bytes");
         if (hub.Commands.MaxRunning > hub.Commands.MaxRecords)
             yield return ("akkahub.commands.max-running", "must be at most akkahub.commands.max-records");
+        if ((decimal)hub.Terminals.MaxPerNode * (hub.History.MaxBytes + hub.History.HeadBytes) + hub.Commands.MaxOutputBytes > MaxSnapshotBytes)
+        {
+            yield return ("akkahub.history.max-bytes",
+                $"with akkahub.history.head-bytes, times akkahub.terminals.max-per-node, plus akkahub.commands.max-output-bytes must be at most {MaxSnapshotBytes / 1_000_000} MB, or a node's snapshot would not fit in the store");
+        }
+
         if (flow.InitialWindowBytes < hub.History.MaxChunkBytes)
             yield return ("akkahub.flow.initial-window", "must be at least akkahub.history.max-chunk-bytes");
         if (flow.MaxWindowBytes < flow.InitialWindowBytes)

@@ -13,6 +13,7 @@ public sealed class HubKilledSpecs(ITestOutputHelper output)
     private static readonly Dictionary<string, string?> RoomForAll = new()
     {
         ["AKKAHUB_HISTORY_MAX_BYTES"] = (64 * 1024 * 1024).ToString(CultureInfo.InvariantCulture),
+        ["AKKAHUB_TERMINALS_MAX_PER_NODE"] = "8",
         ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000",
     };
 

@@ -11,6 +11,7 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
     private static Dictionary<string, string?> RoomForAll => new()
     {
         ["AKKAHUB_HISTORY_MAX_BYTES"] = "67108864",
+        ["AKKAHUB_TERMINALS_MAX_PER_NODE"] = "8",
         ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000",
     };
 
