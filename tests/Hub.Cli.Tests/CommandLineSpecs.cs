@@ -31,6 +31,8 @@ public sealed class CommandLineSpecs
     [InlineData("open n1 -t a --size 0x24")]
     [InlineData("send n1")]
     [InlineData("attach n1 --detach-keys ctrl-1")]
+    [InlineData("purge n1")]
+    [InlineData("purge n1 -t main --all")]
     [InlineData("token create")]
     [InlineData("token create --type root")]
     [InlineData("token create --type node --ttl never")]
