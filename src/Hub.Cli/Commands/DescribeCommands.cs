@@ -107,16 +107,16 @@ internal static class DescribeCommands
         if (n.Figures is { } f)
         {
             pairs.Add(("Processor", Humanize.Percent(f.Cpu)));
-            pairs.Add(("Load", string.Create(CultureInfo.InvariantCulture, $"{f.Load1:0.00} {f.Load5:0.00} {f.Load15:0.00}")));
+            pairs.Add(("Load", $"{Humanize.Load(f.Load1)} {Humanize.Load(f.Load5)} {Humanize.Load(f.Load15)}"));
             pairs.Add(("Memory", NodeTable.Share(f.MemoryUsedBytes, f.MemoryTotalBytes)));
             pairs.Add(("Disk", NodeTable.Share(f.DiskUsedBytes, f.DiskTotalBytes)));
-            pairs.Add(("Up", Humanize.Span(TimeSpan.FromSeconds(f.UptimeSeconds))));
+            pairs.Add(("Up", Humanize.Span(Clamping.Seconds(f.UptimeSeconds))));
         }
 
         pairs.Add(("Session", n.SessionEpoch.ToString(CultureInfo.InvariantCulture)));
         pairs.Add(("Lag", Humanize.Bytes(n.UnacknowledgedBytes)));
         if (n.ClockSkew is { } skew)
-            pairs.Add(("Clock skew", string.Create(CultureInfo.InvariantCulture, $"{skew.ToTimeSpan().TotalMilliseconds:0} ms")));
+            pairs.Add(("Clock skew", string.Create(CultureInfo.InvariantCulture, $"{skew.Clamped().TotalMilliseconds:0} ms")));
         if (n.LastSessionEnd is { } e)
         {
             pairs.Add(("Last session ended", $"{e.Cause}{(e.Message.Length > 0 ? $" ({e.Message})" : "")}, {Humanize.Moment(e.Time, clock)}"));

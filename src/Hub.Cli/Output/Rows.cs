@@ -23,9 +23,9 @@ internal static class NodeTable
         Cell cpu = f is null ? "-" : Humanize.Percent(f.Cpu), memory = f is null ? "-" : Share(f.MemoryUsedBytes, f.MemoryTotalBytes), labels = Labels(n);
         if (!wide)
             return [name, State(n.State), span, seen, cpu, memory, labels];
-        Cell load = f is null ? "-" : f.Load1.ToString("0.00", CultureInfo.InvariantCulture);
+        Cell load = f is null ? "-" : Humanize.Load(f.Load1);
         Cell disk = f is null ? "-" : Share(f.DiskUsedBytes, f.DiskTotalBytes);
-        Cell skew = n.ClockSkew is null ? "-" : string.Create(CultureInfo.InvariantCulture, $"{n.ClockSkew.ToTimeSpan().TotalMilliseconds:0}ms");
+        Cell skew = n.ClockSkew is null ? "-" : string.Create(CultureInfo.InvariantCulture, $"{n.ClockSkew.Clamped().TotalMilliseconds:0}ms");
         return
         [
             name, State(n.State), span, seen, cpu, load, memory, disk, Humanize.Bytes(n.UnacknowledgedBytes), skew,
@@ -119,8 +119,8 @@ internal static class CommandTable
         if (c.StartTime is null)
             return "-";
         // Both are the node's clock; a running command's end is not, and skew may make it less than nothing.
-        var end = c.EndTime is null ? clock.GetUtcNow() : c.EndTime.ToDateTimeOffset();
-        return Humanize.Span(end - c.StartTime.ToDateTimeOffset());
+        var end = c.EndTime is null ? clock.GetUtcNow() : c.EndTime.Clamped();
+        return Humanize.Span(end - c.StartTime.Clamped());
     }
 
     private static bool IsPlain(char c) => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '/' or ':' or '=' or ',' or '+' or '@' or '%';
@@ -139,5 +139,5 @@ internal static class EventTable
     public static Cell[] Row(MeshEvent e) => [Time(e.Time), Json.Word(e.Type), e.Subject, e.Message];
 
     private static string Time(Timestamp? time) =>
-        time is null ? "-" : time.ToDateTimeOffset().ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+        time is null ? "-" : time.Clamped().ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 }
