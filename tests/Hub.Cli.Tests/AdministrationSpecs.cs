@@ -1,5 +1,8 @@
 using AkkaHub.V1;
+using Grpc.Core;
+using Hub.Cli.Commands;
 using Hub.Cli.Tests.Fakes;
+using Hub.Protocol;
 
 namespace Hub.Cli.Tests;
 
@@ -32,6 +35,80 @@ public sealed class AdministrationSpecs
         hub.Script.Asked<PurgeTerminalRequest>().ShouldBeEmpty();
         (await NoteOf(hub, "purge", "n1", "--all")).ShouldBe("hub: 200 B of history deleted in 2 terminals\n");
         hub.Script.Asked<PurgeTerminalRequest>().Select(r => r.Name).ShouldBe(["nodes/n1/terminals/a", "nodes/n1/terminals/main"]);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_node_is_forgotten_by_force_only_when_told_so(bool force)
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<ForgetNodeRequest>(_ => new ForgetNodeResponse());
+        (await NoteOf(hub, ["forget", "n1", .. force ? ["--force"] : (string[])[]])).ShouldBe("hub: node n1 is forgotten\n");
+        hub.Script.Asked<ForgetNodeRequest>().ShouldHaveSingleItem().ShouldBe(new ForgetNodeRequest { Name = "nodes/n1", Force = force });
+    }
+
+    [Fact]
+    public async Task A_node_that_is_connected_is_not_forgotten_without_a_word()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<ForgetNodeRequest>(_ => throw FakeHub.Error(StatusCode.FailedPrecondition, ErrorReasons.NodeConnected, "node n1 is connected"));
+        await using var run = new CliRun();
+        (await run.RunAsync(hub, "forget", "n1")).ShouldBe(1);
+        run.ErrorText.ShouldBe("hub: node n1 is connected\nadd --force to end its session first\n");
+    }
+
+    [Theory]
+    [InlineData(false, "hub: node n1 takes no new work\n")]
+    [InlineData(true, "hub: node n1 takes work again\n")]
+    public async Task A_node_is_drained_and_taken_back(bool off, string note)
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<DrainNodeRequest>(_ => new DrainNodeResponse());
+        (await NoteOf(hub, ["drain", "n1", .. off ? ["--off"] : (string[])[]])).ShouldBe(note);
+        hub.Script.Asked<DrainNodeRequest>().ShouldHaveSingleItem().ShouldBe(new DrainNodeRequest { Name = "nodes/n1", On = !off });
+    }
+
+    [Fact]
+    public async Task A_token_is_revoked_by_its_id()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<RevokeTokenRequest>(r => r.Id == "abc"
+            ? new RevokeTokenResponse()
+            : throw FakeHub.Error(StatusCode.NotFound, ErrorReasons.TokenUnknown, "no token of this id"));
+        (await NoteOf(hub, "token", "revoke", "abc")).ShouldBe("hub: token abc is revoked\n");
+        await using var run = new CliRun();
+        (await run.RunAsync(hub, "token", "revoke", "xyz")).ShouldBe(1);
+        run.ErrorText.ShouldBe("hub: no token of this id\nsee 'hub token list'\n");
+    }
+
+    [Fact]
+    public async Task Versions_are_this_programs_and_the_hubs()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<GetHubRequest>(_ => new GetHubResponse { Version = "9.8", Member = "akka://hub", Nodes = 3, NodesOnline = 2 });
+        await using var run = new CliRun();
+        (await run.RunAsync(hub, "version")).ShouldBe(0);
+        run.OutputText.ShouldBe($"hub {HubCommands.ClientVersion}\nhub server 9.8 at akka://hub, 2 of 3 nodes online\n");
+        await using var json = new CliRun();
+        (await json.RunAsync(hub, "version", "-o", "json")).ShouldBe(0);
+        json.OutputText.ShouldContain("\"hub\": {\n    \"version\": \"9.8\",\n");
+    }
+
+    [Fact]
+    public async Task This_programs_version_is_shown_without_a_hub()
+    {
+        var gone = await FakeHub.StartAsync();
+        var address = gone.Address;
+        await gone.DisposeAsync();
+        await using var run = new CliRun();
+        (await run.RunAsync("--hub", address, "version", "--client")).ShouldBe(0);
+        run.OutputText.ShouldBe($"hub {HubCommands.ClientVersion}\n");
+        run.ErrorText.ShouldBeEmpty();
+        await using var both = new CliRun();
+        (await both.RunAsync("--hub", address, "version")).ShouldBe(1);
+        both.OutputText.ShouldBe(run.OutputText);
+        both.ErrorText.ShouldStartWith("hub: no hub answers at ");
     }
 
     private static async Task<string> NoteOf(FakeHub hub, params string[] args)
