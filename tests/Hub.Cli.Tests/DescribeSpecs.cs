@@ -67,6 +67,26 @@ public sealed class DescribeSpecs
     }
 
     [Fact]
+    public async Task Commands_a_list_had_no_room_for_are_told_of()
+    {
+        await using var hub = await HubAsync(new NodeInfo { Name = "nodes/n1" });
+        hub.Script.On<ListCommandsRequest>(_ => new ListCommandsResponse { Commands = { new Command { Name = "nodes/n1/commands/c9" } }, Omitted = 3 });
+        foreach (var format in (string[])["table", "wide", "name", "json", "yaml"])
+        {
+            await using var run = new CliRun();
+            (await run.RunAsync(hub, "get", "commands", "n1", "-o", format)).ShouldBe(0);
+            run.ErrorText.ShouldStartWith("hub: 3 older commands are not listed");
+            run.OutputText.Contains("omitted").ShouldBe(format is "json" or "yaml");
+        }
+
+        await using var document = new CliRun();
+        (await document.RunAsync(hub, "describe", "node", "n1", "-o", "yaml")).ShouldBe(0);
+        document.OutputText.ShouldEndWith("\ncommandsOmitted: 3\n");
+        document.ErrorText.ShouldStartWith("hub: 3 older commands are not listed");
+        (await OutputOf(hub, "describe", "node", "n1")).ShouldContain("\nNewest 1 of 4 commands:\n");
+    }
+
+    [Fact]
     public async Task Figures_and_times_that_cannot_be_are_borne()
     {
         var node = new NodeInfo

@@ -35,25 +35,28 @@ internal static class DescribeCommands
             var it = (await run.Hub.CallAsync((c, o) => c.GetNodeAsync(new GetNodeRequest { Name = name }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false)).Node;
             var terminals = (await run.Hub.CallAsync(
                 (c, o) => c.ListTerminalsAsync(new ListTerminalsRequest { Parent = name }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false)).Terminals;
-            var commands = (await run.Hub.CallAsync(
-                (c, o) => c.ListCommandsAsync(new ListCommandsRequest { Parent = name }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false)).Commands;
+            var list = await run.Hub.CallAsync(
+                (c, o) => c.ListCommandsAsync(new ListCommandsRequest { Parent = name }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false);
+            var commands = list.Commands;
             var format = run.Get(output)!;
             if (format != "text")
             {
-                var document = new NodeDescription(NodeDocument.From(it), [.. terminals.Select(TerminalDocument.From)], [.. commands.Select(CommandDocument.From)]);
+                var document = new NodeDescription(
+                    NodeDocument.From(it), [.. terminals.Select(TerminalDocument.From)], [.. commands.Select(CommandDocument.From)], Json.Set(list.Omitted));
                 await run.WriteAsync(format == "json" ? Json.Document(document) : Json.Yaml(document)).ConfigureAwait(false);
+                GetCommands.NoteOmitted(run, list.Omitted);
                 return ExitCodes.Success;
             }
 
             var clock = run.Environment.Time;
             var color = run.Environment.Color;
+            var total = commands.Count + list.Omitted;
+            Cell[][] shown = [.. commands.Take(RecentCommands).Select(c => CommandTable.Row(c, false, clock))];
             var text = new StringBuilder(Tables.Pairs(NodePairs(it, clock), color));
             text.Append("\nTerminals:\n");
             text.Append(terminals.Count == 0 ? "  none\n" : Indent(Tables.Render(TerminalTable.Headings(false), [.. terminals.Select(t => TerminalTable.Row(t, false, clock))], color)));
-            text.Append(commands.Count > RecentCommands ? $"\nNewest {RecentCommands} of {commands.Count} commands:\n" : "\nCommands:\n");
-            text.Append(commands.Count == 0
-                ? "  none\n"
-                : Indent(Tables.Render(CommandTable.Headings(false), [.. commands.Take(RecentCommands).Select(c => CommandTable.Row(c, false, clock))], color)));
+            text.Append(total > shown.Length ? $"\nNewest {shown.Length} of {total} commands:\n" : "\nCommands:\n");
+            text.Append(total == 0 ? "  none\n" : Indent(Tables.Render(CommandTable.Headings(false), shown, color)));
             await run.WriteAsync(text.ToString()).ConfigureAwait(false);
             return ExitCodes.Success;
         });

@@ -132,8 +132,8 @@ internal sealed record NodesDocument(IReadOnlyList<NodeDocument> Nodes);
 /// <summary>Terminals of a node.</summary>
 internal sealed record TerminalsDocument(string NodeState, IReadOnlyList<TerminalDocument> Terminals);
 
-/// <summary>Commands of a node, newest first.</summary>
-internal sealed record CommandsDocument(IReadOnlyList<CommandDocument> Commands);
+/// <summary>Commands of a node, newest first, and how many older ones the list had no room for.</summary>
+internal sealed record CommandsDocument(IReadOnlyList<CommandDocument> Commands, int? Omitted);
 
 /// <summary>Mesh events and where to go on.</summary>
 internal sealed record EventsDocument(IReadOnlyList<EventDocument> Events, string? NextCursor);
@@ -142,7 +142,8 @@ internal sealed record EventsDocument(IReadOnlyList<EventDocument> Events, strin
 internal sealed record TokensDocument(IReadOnlyList<TokenDocument> Tokens);
 
 /// <summary>A node with what is on it.</summary>
-internal sealed record NodeDescription(NodeDocument Node, IReadOnlyList<TerminalDocument> Terminals, IReadOnlyList<CommandDocument> Commands);
+internal sealed record NodeDescription(
+    NodeDocument Node, IReadOnlyList<TerminalDocument> Terminals, IReadOnlyList<CommandDocument> Commands, int? CommandsOmitted);
 
 /// <summary>Resource names shortened to what a person types.</summary>
 internal static class Short

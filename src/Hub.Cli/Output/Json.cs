@@ -47,6 +47,9 @@ internal static class Json
     /// <summary>Null for the empty string, so that it is left out.</summary>
     public static string? Set(string value) => value.Length == 0 ? null : value;
 
+    /// <summary>Null for zero, so that it is left out.</summary>
+    public static int? Set(int value) => value == 0 ? null : value;
+
     /// <summary>Null for what is no number in JSON (infinite, or none at all), so that it is left out.</summary>
     public static double? Finite(double value) => double.IsFinite(value) ? value : null;
 }
