@@ -37,6 +37,47 @@ public sealed class AdministrationSpecs
         hub.Script.Asked<PurgeTerminalRequest>().Select(r => r.Name).ShouldBe(["nodes/n1/terminals/a", "nodes/n1/terminals/main"]);
     }
 
+    [Fact]
+    public async Task A_command_that_runs_is_not_purged_and_how_to_end_it_is_said()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<PurgeTerminalRequest>(_ => throw FakeHub.Error(StatusCode.FailedPrecondition, ErrorReasons.CommandRunning, "Command 'c1' of node 'n1' has not ended. Cancel it first."));
+        await using var run = new CliRun();
+        (await run.RunAsync(hub, "purge", "n1", "-t", "cmd/c1")).ShouldBe(1);
+        run.ErrorText.ShouldBe("hub: Command 'c1' of node 'n1' has not ended. Cancel it first.\nend it with 'hub cancel NODE COMMAND_ID'\n");
+    }
+
+    [Fact]
+    public async Task A_command_is_cancelled_by_its_id()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<CancelCommandRequest>(_ => new CancelCommandResponse());
+        (await NoteOf(hub, "cancel", "n1", "c1")).ShouldBe("hub: command c1 is ending or has ended; see how: hub describe command n1 c1\n");
+        hub.Script.Asked<CancelCommandRequest>().ShouldHaveSingleItem().Name.ShouldBe("nodes/n1/commands/c1");
+    }
+
+    [Theory]
+    [InlineData("KILL", Signal.Kill)]
+    [InlineData("sigusr1", Signal.Usr1)]
+    public async Task A_command_is_sent_a_signal_instead(string text, Signal signal)
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<SignalTerminalRequest>(_ => new SignalTerminalResponse());
+        (await NoteOf(hub, "cancel", "n1", "c1", "--signal", text)).ShouldBe($"hub: signal {signal.ToString().ToUpperInvariant()} is sent to command c1\n");
+        hub.Script.Asked<SignalTerminalRequest>().ShouldHaveSingleItem().ShouldBe(new SignalTerminalRequest { Name = "nodes/n1/terminals/cmd/c1", Signal = signal });
+        hub.Script.Asked<CancelCommandRequest>().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_command_that_has_ended_takes_no_signal()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<SignalTerminalRequest>(_ => throw FakeHub.Error(StatusCode.FailedPrecondition, ErrorReasons.TerminalClosed, "Open it again first."));
+        await using var run = new CliRun();
+        (await run.RunAsync(hub, "cancel", "n1", "c1", "--signal", "INT")).ShouldBe(1);
+        run.ErrorText.ShouldBe("hub: command c1 has ended\nsee how: hub describe command n1 c1\n");
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

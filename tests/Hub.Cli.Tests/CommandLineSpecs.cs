@@ -31,6 +31,11 @@ public sealed class CommandLineSpecs
     [InlineData("open n1 -t a --size 0x24")]
     [InlineData("send n1")]
     [InlineData("attach n1 --detach-keys ctrl-1")]
+    [InlineData("cancel n1")]
+    [InlineData("cancel n1 a/b")]
+    [InlineData("cancel n1 c1 --signal unspecified")]
+    [InlineData("cancel n1 c1 --signal 9")]
+    [InlineData("describe command n1")]
     [InlineData("purge n1")]
     [InlineData("purge n1 -t main --all")]
     [InlineData("token create")]
@@ -325,5 +330,10 @@ public sealed class CommandLineSpecs
         await using var suggest = new CliRun();
         (await suggest.RunAsync("[suggest:6]", "get no")).ShouldBe(0);
         suggest.OutputText.ShouldContain("nodes");
+        await using var node = new CliRun();
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<ListNodesRequest>(_ => new ListNodesResponse { Nodes = { new NodeInfo { Name = "nodes/web1" } } });
+        (await node.With("AKKAHUB_ADDR", hub.Address).RunAsync("[suggest:9]", "cancel we")).ShouldBe(0);
+        node.OutputText.ShouldBe("web1\n");
     }
 }

@@ -1,5 +1,6 @@
 using AkkaHub.V1;
 using Google.Protobuf.WellKnownTypes;
+using Hub.Cli.Output;
 using Hub.Cli.Tests.Fakes;
 using Command = AkkaHub.V1.Command;
 using NodeInfo = AkkaHub.V1.Node;
@@ -127,6 +128,33 @@ public sealed class DescribeSpecs
         (await run.RunAsync(hub, "describe", "terminal", "n1", "-t", "build")).ShouldBe(1);
         run.OutputText.ShouldBeEmpty();
         run.ErrorText.ShouldBe("hub: node n1 has no terminal build\nsee 'hub get terminals n1'\n");
+    }
+
+    [Fact]
+    public async Task A_command_is_shown_with_all_its_arguments()
+    {
+        await using var hub = await HubAsync(new NodeInfo());
+        var it = new Command
+        {
+            Name = "nodes/n1/commands/c1",
+            State = CommandState.Cancelled,
+            Argv = { "sh", "-c", new string('x', 200) + "'\e[31m" },
+            Cwd = "/srv",
+            RequestId = "r1",
+            CreateTime = At,
+            StartTime = At,
+            EndTime = Timestamp.FromDateTimeOffset(At.ToDateTimeOffset().AddSeconds(75)),
+            Exit = new ProcessExit { Code = 143, Signal = 15 },
+            OutputBytes = 1536,
+        };
+        hub.Script.On<GetCommandRequest>(_ => new GetCommandResponse { Command = it });
+        var text = await OutputOf(hub, "describe", "command", "n1", "c1");
+        text.ShouldStartWith($"Id:          c1\nNode:        n1\nState:       cancelled\nCommand:     sh -c '{new string('x', 200)}'\\'''\nDirectory:   /srv\n");
+        text.ShouldContain("\nTook:        75s\nEnd:         signal 15\n");
+        text.ShouldEndWith("\nOutput:      1.5 KiB, see: hub logs n1 -t cmd/c1\n");
+        (await OutputOf(hub, "describe", "command", "n1", "c1", "-o", "json")).ShouldBe(Json.Document(CommandDocument.From(it)));
+        (await OutputOf(hub, "describe", "command", "n1", "c1", "-o", "yaml")).ShouldStartWith("id: c1\nnode: n1\nstate: cancelled\nargv:\n- sh\n");
+        hub.Script.Asked<GetCommandRequest>()[0].Name.ShouldBe("nodes/n1/commands/c1");
     }
 
     private static async Task<FakeHub> HubAsync(NodeInfo node)

@@ -329,6 +329,7 @@ public sealed class ExecSpecs
         await using var run = new CliRun();
         (await run.RunAsync(hub, "exec", "n1", "--detach", "--", "x")).ShouldBe(0);
         run.OutputText.ShouldBe("c1\n");
+        run.ErrorText.ShouldBe("hub: follow it with: hub logs n1 -t cmd/c1 -f\nend it with: hub cancel n1 c1\n");
         hub.Script.Asked<RunCommandRequest>()[0].Detach.ShouldBeTrue();
     }
 

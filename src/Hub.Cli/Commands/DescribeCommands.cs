@@ -18,9 +18,10 @@ internal static class DescribeCommands
     /// <summary>The command with its subcommands.</summary>
     public static Command Create(Bind bind)
     {
-        var describe = new Command("describe", "Show a node or a terminal with all that is known of it");
+        var describe = new Command("describe", "Show a node, a terminal or a command with all that is known of it");
         describe.Add(DescribeNode(bind));
         describe.Add(DescribeTerminal(bind));
+        describe.Add(DescribeCommand(bind));
         return describe;
     }
 
@@ -81,6 +82,27 @@ internal static class DescribeCommands
                 "json" => Json.Document(TerminalDocument.From(it)),
                 "yaml" => Json.Yaml(TerminalDocument.From(it)),
                 _ => Tables.Pairs(TerminalPairs(it, answer.NodeState, run.Environment.Time), run.Environment.Color),
+            }).ConfigureAwait(false);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
+    private static Command DescribeCommand(Bind bind)
+    {
+        var node = Arguments.Node();
+        var id = Arguments.CommandId();
+        var output = Arguments.Output("text", "json", "yaml");
+        var command = new Command("command", "Show a command; unlike a list all of its arguments") { node, id, output };
+        bind(command, async run =>
+        {
+            var request = new GetCommandRequest { Name = Names.Command(run.Get(node)!, run.Get(id)!) };
+            var it = (await run.Hub.CallAsync((c, o) => c.GetCommandAsync(request, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false)).Command;
+            await run.WriteAsync(run.Get(output) switch
+            {
+                "json" => Json.Document(CommandDocument.From(it)),
+                "yaml" => Json.Yaml(CommandDocument.From(it)),
+                _ => Tables.Pairs(CommandPairs(it, run.Environment.Time), run.Environment.Color),
             }).ConfigureAwait(false);
             return ExitCodes.Success;
         });
@@ -148,6 +170,28 @@ internal static class DescribeCommands
         ("First cursor", t.FirstCursor),
         ("End cursor", t.EndCursor),
     ];
+
+    private static List<(string, Cell)> CommandPairs(AkkaHub.V1.Command c, TimeProvider clock)
+    {
+        var (node, id) = Short.Command(c.Name);
+        return
+        [
+            ("Id", id),
+            ("Node", node),
+            ("State", CommandTable.State(c)),
+            ("Command", CommandTable.CommandLine(c.Argv)),
+            ("Directory", c.Cwd),
+            ("Terminal", c.Pty ? "yes" : "no"),
+            ("Request", c.RequestId),
+            ("Accepted", Humanize.Moment(c.CreateTime, clock)),
+            ("Started", Humanize.Moment(c.StartTime, clock)),
+            ("Ended", Humanize.Moment(c.EndTime, clock)),
+            ("Took", CommandTable.Took(c, clock)),
+            ("End", TerminalTable.End(c.Exit is not null, c.Exit, "")),
+            ("Message", c.Message),
+            ("Output", $"{Humanize.Bytes(c.OutputBytes)}, see: hub logs {node} -t {Names.CommandStream(id)}"),
+        ];
+    }
 
     private static string Indent(string table) =>
         string.Concat(table.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => "  " + l + "\n"));
