@@ -1,3 +1,5 @@
+using AkkaHub.V1;
+
 namespace Hub.Cli;
 
 /// <summary>What the program returns; <c>exec</c> returns the remote command's code instead once that is known.</summary>
@@ -19,4 +21,10 @@ internal static class ExitCodes
     public const int BrokenPipe = 141;
     /// <summary>Ended by SIGTERM.</summary>
     public const int Terminated = 143;
+
+    /// <summary>
+    /// The code of a remote process. One that no process can have here becomes 255: the system keeps the low byte only, so 256
+    /// would pass for success.
+    /// </summary>
+    public static int Of(ProcessExit exit) => exit.Code is >= 0 and <= 255 ? exit.Code : 255;
 }

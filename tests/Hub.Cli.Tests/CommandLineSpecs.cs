@@ -31,6 +31,13 @@ public sealed class CommandLineSpecs
     [InlineData("open n1 -t a --size 0x24")]
     [InlineData("send n1")]
     [InlineData("attach n1 --detach-keys ctrl-1")]
+    [InlineData("cancel n1")]
+    [InlineData("cancel n1 a/b")]
+    [InlineData("cancel n1 c1 --signal unspecified")]
+    [InlineData("cancel n1 c1 --signal 9")]
+    [InlineData("describe command n1")]
+    [InlineData("purge n1")]
+    [InlineData("purge n1 -t main --all")]
     [InlineData("token create")]
     [InlineData("token create --type root")]
     [InlineData("token create --type node --ttl never")]
@@ -216,8 +223,7 @@ public sealed class CommandLineSpecs
             ConnectionSettings Resolve(string? hub) => ConnectionSettings.Resolve(hub, null, directory, _ => null);
             var far = Resolve("https://hub.example:5100");
             far.TokenFor(far.Endpoints[0]).ShouldBeNull();
-            var near = Resolve("127.0.0.1:7");
-            near.TokenFor(near.Endpoints[0]).ShouldBe("ahub_owner");
+            Should.Throw<CliException>(() => Resolve("127.0.0.1:7")).Message.ShouldContain("--token or AKKAHUB_TOKEN");
             var guessed = Resolve(null);
             guessed.TokenFor(guessed.Endpoints[0]).ShouldBeNull();
             new LocalHub(1, "http://127.0.0.1:5123", "http://127.0.0.1:5180", "0").Write(directory);
@@ -228,6 +234,17 @@ public sealed class CommandLineSpecs
             var found = Resolve(null);
             found.Endpoints[0].ToString().ShouldBe("127.0.0.1:5123");
             found.TokenFor(found.Endpoints[0]).ShouldBe("ahub_owner");
+            foreach (var same in (string[])["127.0.0.1:5123", "localhost:5123", "http://127.0.0.1:5123/"])
+            {
+                var named = Resolve(same);
+                named.Endpoints.ShouldBe(found.Endpoints);
+                named.TokenFor(named.Endpoints[0]).ShouldBe("ahub_owner");
+            }
+
+            foreach (var other in (string[])["127.0.0.1:5124", "localhost", "[::1]:5123", "https://127.0.0.1:5123", "127.0.0.2:5123"])
+                Should.Throw<CliException>(() => Resolve(other)).Message.ShouldContain("listens on http://127.0.0.1:5123");
+            var several = Resolve("127.0.0.1:5124,127.0.0.1:5123");
+            several.Endpoints.Select(several.TokenFor).ShouldBe([null, "ahub_owner"]);
         }
         finally
         {
@@ -313,5 +330,10 @@ public sealed class CommandLineSpecs
         await using var suggest = new CliRun();
         (await suggest.RunAsync("[suggest:6]", "get no")).ShouldBe(0);
         suggest.OutputText.ShouldContain("nodes");
+        await using var node = new CliRun();
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<ListNodesRequest>(_ => new ListNodesResponse { Nodes = { new NodeInfo { Name = "nodes/web1" } } });
+        (await node.With("AKKAHUB_ADDR", hub.Address).RunAsync("[suggest:9]", "cancel we")).ShouldBe(0);
+        node.OutputText.ShouldBe("web1\n");
     }
 }

@@ -48,6 +48,18 @@ public sealed class ExecSpecs
         run.ErrorText.ShouldStartWith("hub: ");
     }
 
+    [Theory]
+    [InlineData(255, 255)]
+    [InlineData(256, 255)]
+    [InlineData(-256, 255)]
+    public async Task A_code_no_process_can_have_does_not_pass_for_success(int theirs, int ours)
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.Run = (_, w, _) => w.WriteAsync(State(CommandState.Exited, theirs));
+        await using var run = new CliRun();
+        (await run.RunAsync(hub, "exec", "n1", "-n", "--", "x")).ShouldBe(ours);
+    }
+
     [Fact]
     public async Task Standard_input_goes_along_in_order_with_its_end()
     {
@@ -317,6 +329,7 @@ public sealed class ExecSpecs
         await using var run = new CliRun();
         (await run.RunAsync(hub, "exec", "n1", "--detach", "--", "x")).ShouldBe(0);
         run.OutputText.ShouldBe("c1\n");
+        run.ErrorText.ShouldBe("hub: follow it with: hub logs n1 -t cmd/c1 -f\nend it with: hub cancel n1 c1\n");
         hub.Script.Asked<RunCommandRequest>()[0].Detach.ShouldBeTrue();
     }
 

@@ -79,6 +79,23 @@ public sealed class JsonContractSpecs
     public void A_node() => Json.Line(NodeDocument.From(ANode)).ShouldBe(NodeJson + "\n");
 
     [Fact]
+    public void A_number_that_is_not_finite_is_left_out() => Json.Line(FiguresDocument.From(new MachineFigures
+    {
+        Cpu = double.NaN,
+        Load1 = double.PositiveInfinity,
+        Load5 = 0.5,
+        Load15 = double.NegativeInfinity,
+        UptimeSeconds = long.MaxValue,
+    })).ShouldBe(
+        """{"memoryUsedBytes":0,"memoryTotalBytes":0,"load5":0.5,"diskUsedBytes":0,"diskTotalBytes":0,"uptimeSeconds":9223372036854775807}""" + "\n");
+
+    [Theory]
+    [InlineData(long.MaxValue, int.MaxValue, "9999-12-31T23:59:59.999Z")]
+    [InlineData(long.MinValue, int.MinValue, "0001-01-01T00:00:00.000Z")]
+    public void A_time_that_cannot_be_is_the_nearest_that_can(long seconds, int nanos, string time) =>
+        Json.Time(new Timestamp { Seconds = seconds, Nanos = nanos }).ShouldBe(time);
+
+    [Fact]
     public void A_terminal() => Json.Line(TerminalDocument.From(ATerminal)).ShouldBe(
         """{"name":"main","node":"n1","state":"closed","incarnation":"0123456789abcdef0123456789abcdef","size":{"cols":80,"rows":24},"commandLine":"/bin/bash","startTime":"2026-01-31T12:00:00.250Z","endTime":"2026-01-31T12:00:00.250Z","exit":{"code":137,"signal":9},"endOffset":100,"retainedBytes":50,"retainedChunks":2,"firstCursor":"f","endCursor":"e","lastOutputTime":"2026-01-31T12:00:00.250Z"}""" + "\n");
 

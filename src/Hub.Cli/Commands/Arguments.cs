@@ -21,6 +21,31 @@ internal static partial class Arguments
         return argument;
     }
 
+    /// <summary>COMMAND_ID.</summary>
+    public static Argument<string> CommandId()
+    {
+        var argument = new Argument<string>("COMMAND_ID") { Description = "Id of a command, see 'hub get commands'" };
+        argument.Validators.Add(result => Check(result, Names.IsTerminalName, "is not the id of a command (1 to 64 of letters, digits, '.', '_', '-')"));
+        return argument;
+    }
+
+    /// <summary>--signal SIGNAL.</summary>
+    public static Option<Signal?> Signal()
+    {
+        var signals = Enum.GetValues<Signal>().Where(s => s != AkkaHub.V1.Signal.Unspecified).ToDictionary(s => s.ToString(), StringComparer.OrdinalIgnoreCase);
+        var known = string.Join(", ", signals.Keys.Select(k => k.ToUpperInvariant()));
+        var option = new Option<Signal?>("--signal") { Description = $"Only send it this signal: {known}", HelpName = "SIGNAL" };
+        option.CustomParser = result =>
+        {
+            var text = result.Tokens[^1].Value;
+            if (signals.TryGetValue(text.StartsWith("SIG", StringComparison.OrdinalIgnoreCase) ? text[3..] : text, out var signal))
+                return signal;
+            result.AddError($"'{text}' is not a signal; give one of {known}");
+            return null;
+        };
+        return option;
+    }
+
     /// <summary>-t TERMINAL.</summary>
     /// <param name="required">Without a default.</param>
     /// <param name="commands">'cmd/ID' is meant too.</param>

@@ -18,9 +18,10 @@ internal static class DescribeCommands
     /// <summary>The command with its subcommands.</summary>
     public static Command Create(Bind bind)
     {
-        var describe = new Command("describe", "Show a node or a terminal with all that is known of it");
+        var describe = new Command("describe", "Show a node, a terminal or a command with all that is known of it");
         describe.Add(DescribeNode(bind));
         describe.Add(DescribeTerminal(bind));
+        describe.Add(DescribeCommand(bind));
         return describe;
     }
 
@@ -35,25 +36,28 @@ internal static class DescribeCommands
             var it = (await run.Hub.CallAsync((c, o) => c.GetNodeAsync(new GetNodeRequest { Name = name }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false)).Node;
             var terminals = (await run.Hub.CallAsync(
                 (c, o) => c.ListTerminalsAsync(new ListTerminalsRequest { Parent = name }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false)).Terminals;
-            var commands = (await run.Hub.CallAsync(
-                (c, o) => c.ListCommandsAsync(new ListCommandsRequest { Parent = name }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false)).Commands;
+            var list = await run.Hub.CallAsync(
+                (c, o) => c.ListCommandsAsync(new ListCommandsRequest { Parent = name }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false);
+            var commands = list.Commands;
             var format = run.Get(output)!;
             if (format != "text")
             {
-                var document = new NodeDescription(NodeDocument.From(it), [.. terminals.Select(TerminalDocument.From)], [.. commands.Select(CommandDocument.From)]);
+                var document = new NodeDescription(
+                    NodeDocument.From(it), [.. terminals.Select(TerminalDocument.From)], [.. commands.Select(CommandDocument.From)], Json.Set(list.Omitted));
                 await run.WriteAsync(format == "json" ? Json.Document(document) : Json.Yaml(document)).ConfigureAwait(false);
+                GetCommands.NoteOmitted(run, list.Omitted);
                 return ExitCodes.Success;
             }
 
             var clock = run.Environment.Time;
             var color = run.Environment.Color;
+            var total = commands.Count + list.Omitted;
+            Cell[][] shown = [.. commands.Take(RecentCommands).Select(c => CommandTable.Row(c, false, clock))];
             var text = new StringBuilder(Tables.Pairs(NodePairs(it, clock), color));
             text.Append("\nTerminals:\n");
             text.Append(terminals.Count == 0 ? "  none\n" : Indent(Tables.Render(TerminalTable.Headings(false), [.. terminals.Select(t => TerminalTable.Row(t, false, clock))], color)));
-            text.Append(commands.Count > RecentCommands ? $"\nNewest {RecentCommands} of {commands.Count} commands:\n" : "\nCommands:\n");
-            text.Append(commands.Count == 0
-                ? "  none\n"
-                : Indent(Tables.Render(CommandTable.Headings(false), [.. commands.Take(RecentCommands).Select(c => CommandTable.Row(c, false, clock))], color)));
+            text.Append(total > shown.Length ? $"\nNewest {shown.Length} of {total} commands:\n" : "\nCommands:\n");
+            text.Append(total == 0 ? "  none\n" : Indent(Tables.Render(CommandTable.Headings(false), shown, color)));
             await run.WriteAsync(text.ToString()).ConfigureAwait(false);
             return ExitCodes.Success;
         });
@@ -84,6 +88,27 @@ internal static class DescribeCommands
         return command;
     }
 
+    private static Command DescribeCommand(Bind bind)
+    {
+        var node = Arguments.Node();
+        var id = Arguments.CommandId();
+        var output = Arguments.Output("text", "json", "yaml");
+        var command = new Command("command", "Show a command; unlike a list all of its arguments") { node, id, output };
+        bind(command, async run =>
+        {
+            var request = new GetCommandRequest { Name = Names.Command(run.Get(node)!, run.Get(id)!) };
+            var it = (await run.Hub.CallAsync((c, o) => c.GetCommandAsync(request, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false)).Command;
+            await run.WriteAsync(run.Get(output) switch
+            {
+                "json" => Json.Document(CommandDocument.From(it)),
+                "yaml" => Json.Yaml(CommandDocument.From(it)),
+                _ => Tables.Pairs(CommandPairs(it, run.Environment.Time), run.Environment.Color),
+            }).ConfigureAwait(false);
+            return ExitCodes.Success;
+        });
+        return command;
+    }
+
     private static List<(string, Cell)> NodePairs(NodeInfo n, TimeProvider clock)
     {
         var pairs = new List<(string, Cell)>
@@ -107,16 +132,16 @@ internal static class DescribeCommands
         if (n.Figures is { } f)
         {
             pairs.Add(("Processor", Humanize.Percent(f.Cpu)));
-            pairs.Add(("Load", string.Create(CultureInfo.InvariantCulture, $"{f.Load1:0.00} {f.Load5:0.00} {f.Load15:0.00}")));
+            pairs.Add(("Load", $"{Humanize.Load(f.Load1)} {Humanize.Load(f.Load5)} {Humanize.Load(f.Load15)}"));
             pairs.Add(("Memory", NodeTable.Share(f.MemoryUsedBytes, f.MemoryTotalBytes)));
             pairs.Add(("Disk", NodeTable.Share(f.DiskUsedBytes, f.DiskTotalBytes)));
-            pairs.Add(("Up", Humanize.Span(TimeSpan.FromSeconds(f.UptimeSeconds))));
+            pairs.Add(("Up", Humanize.Span(Clamping.Seconds(f.UptimeSeconds))));
         }
 
         pairs.Add(("Session", n.SessionEpoch.ToString(CultureInfo.InvariantCulture)));
         pairs.Add(("Lag", Humanize.Bytes(n.UnacknowledgedBytes)));
         if (n.ClockSkew is { } skew)
-            pairs.Add(("Clock skew", string.Create(CultureInfo.InvariantCulture, $"{skew.ToTimeSpan().TotalMilliseconds:0} ms")));
+            pairs.Add(("Clock skew", string.Create(CultureInfo.InvariantCulture, $"{skew.Clamped().TotalMilliseconds:0} ms")));
         if (n.LastSessionEnd is { } e)
         {
             pairs.Add(("Last session ended", $"{e.Cause}{(e.Message.Length > 0 ? $" ({e.Message})" : "")}, {Humanize.Moment(e.Time, clock)}"));
@@ -145,6 +170,28 @@ internal static class DescribeCommands
         ("First cursor", t.FirstCursor),
         ("End cursor", t.EndCursor),
     ];
+
+    private static List<(string, Cell)> CommandPairs(AkkaHub.V1.Command c, TimeProvider clock)
+    {
+        var (node, id) = Short.Command(c.Name);
+        return
+        [
+            ("Id", id),
+            ("Node", node),
+            ("State", CommandTable.State(c)),
+            ("Command", CommandTable.CommandLine(c.Argv)),
+            ("Directory", c.Cwd),
+            ("Terminal", c.Pty ? "yes" : "no"),
+            ("Request", c.RequestId),
+            ("Accepted", Humanize.Moment(c.CreateTime, clock)),
+            ("Started", Humanize.Moment(c.StartTime, clock)),
+            ("Ended", Humanize.Moment(c.EndTime, clock)),
+            ("Took", CommandTable.Took(c, clock)),
+            ("End", TerminalTable.End(c.Exit is not null, c.Exit, "")),
+            ("Message", c.Message),
+            ("Output", $"{Humanize.Bytes(c.OutputBytes)}, see: hub logs {node} -t {Names.CommandStream(id)}"),
+        ];
+    }
 
     private static string Indent(string table) =>
         string.Concat(table.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => "  " + l + "\n"));

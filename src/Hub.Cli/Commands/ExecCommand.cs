@@ -85,7 +85,7 @@ internal static class ExecCommand
 
         var (node, id) = Short.Command(accepted!.Name);
         await run.WriteAsync(TextSanitizer.Line(id) + "\n").ConfigureAwait(false);
-        run.Environment.Note($"follow it with: hub logs {node} -t {Names.CommandStream(id)} -f");
+        run.Environment.Note($"follow it with: hub logs {node} -t {Names.CommandStream(id)} -f\nend it with: hub cancel {node} {id}");
         return ExitCodes.Success;
     }
 }

@@ -253,13 +253,13 @@ internal sealed class ExecSession
         switch (command.State)
         {
             case CommandState.Exited:
-                return command.Exit?.Code ?? ExitCodes.Failure;
+                return command.Exit is { } ended ? ExitCodes.Of(ended) : ExitCodes.Failure;
             case CommandState.TimedOut:
                 _run.Environment.Note("the command ran out of time and was ended");
                 return ExitCodes.TimedOut;
             case CommandState.Cancelled:
                 _run.Environment.Note("the command was cancelled");
-                return command.Exit is { Code: not 0 } exit ? exit.Code : ExitCodes.Failure;
+                return command.Exit is { Code: not 0 } exit ? ExitCodes.Of(exit) : ExitCodes.Failure;
             case CommandState.Unknown:
                 _run.Environment.Note($"what became of the command is not known: {Or(command.Message, "its agent was lost")}; it may have run in part or whole");
                 return ExitCodes.Failure;

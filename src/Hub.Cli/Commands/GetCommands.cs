@@ -108,6 +108,13 @@ internal static class GetCommands
         return command;
     }
 
+    /// <summary>Says that a list of commands is not all there is.</summary>
+    public static void NoteOmitted(Invocation run, int omitted)
+    {
+        if (omitted > 0)
+            run.Environment.Note($"{omitted} older command{(omitted == 1 ? " is" : "s are")} not listed, for the list would be too long; 'hub describe command' still finds them");
+    }
+
     private static Command Commands(Bind bind)
     {
         var node = Arguments.Node();
@@ -119,7 +126,7 @@ internal static class GetCommands
             var answer = await run.Hub.CallAsync(
                 (c, o) => c.ListCommandsAsync(new ListCommandsRequest { Parent = Names.Node(run.Get(node)!) }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false);
             var format = run.Get(output)!;
-            var document = new CommandsDocument([.. answer.Commands.Select(CommandDocument.From)]);
+            var document = new CommandsDocument([.. answer.Commands.Select(CommandDocument.From)], Json.Set(answer.Omitted));
             switch (format)
             {
                 case "json":
@@ -137,6 +144,7 @@ internal static class GetCommands
                     break;
             }
 
+            NoteOmitted(run, answer.Omitted);
             return ExitCodes.Success;
         });
         return command;

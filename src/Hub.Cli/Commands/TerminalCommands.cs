@@ -107,23 +107,30 @@ internal static class TerminalCommands
     {
         var node = Arguments.Node();
         var terminal = Arguments.Terminal();
-        terminal.Description = "Only this terminal, or cmd/ID for a command that has ended [default: every terminal of the node]";
+        terminal.Description = "Only this terminal, or cmd/ID for a command that has ended";
         terminal.DefaultValueFactory = null;
-        var command = new Command("purge", "Delete history; a terminal that has ended is gone then") { node, terminal };
+        var all = new Option<bool>("--all") { Description = "Every terminal of the node" };
+        var command = new Command("purge", "Delete history; a terminal that has ended is gone then") { node, terminal, all };
+        command.Validators.Add(result =>
+        {
+            // What is deleted is gone: which terminals is said, never guessed.
+            if ((result.GetResult(terminal) is null) != result.GetValue(all))
+                result.AddError("give either -t TERMINAL or --all, for every terminal of the node");
+        });
         bind(command, async run =>
         {
             var parent = run.Get(node)!;
             var bytes = 0L;
             string[] names;
-            if (run.Get(terminal) is { Length: > 0 } one)
+            if (run.Get(terminal) is { } one)
             {
                 names = [Names.Terminal(parent, one)];
             }
             else
             {
-                var all = await run.Hub.CallAsync(
+                var list = await run.Hub.CallAsync(
                     (c, o) => c.ListTerminalsAsync(new ListTerminalsRequest { Parent = Names.Node(parent) }, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false);
-                names = [.. all.Terminals.Select(t => t.Name)];
+                names = [.. list.Terminals.Select(t => t.Name)];
             }
 
             foreach (var name in names)

@@ -89,6 +89,7 @@ internal static class Faults
             ErrorReasons.TerminalUnknown => "see 'hub get terminals NODE'",
             ErrorReasons.TerminalClosed => "its history is still there ('hub logs'); open it anew with 'hub open'",
             ErrorReasons.CommandUnknown => "see 'hub get commands NODE'",
+            ErrorReasons.CommandRunning => "end it with 'hub cancel NODE COMMAND_ID'",
             ErrorReasons.RequestIdReused => "choose another --request-id",
             ErrorReasons.LimitReached => Detail(e, "limit") is { } limit ? $"the setting {limit} bounds it" : null,
             ErrorReasons.DeliveryUnknown => "what was sent may or may not have arrived; look at 'hub logs' before sending it again",

@@ -33,13 +33,15 @@ internal sealed record PlatformDocument(string? Os, string? Arch, string? Host, 
 
 /// <summary>Figures of a machine at the last heartbeat.</summary>
 internal sealed record FiguresDocument(
-    double Cpu, long MemoryUsedBytes, long MemoryTotalBytes, double Load1, double Load5, double Load15,
+    double? Cpu, long MemoryUsedBytes, long MemoryTotalBytes, double? Load1, double? Load5, double? Load15,
     long DiskUsedBytes, long DiskTotalBytes, long UptimeSeconds)
 {
     /// <summary>From the protocol's form; null if not set.</summary>
     public static FiguresDocument? From(MachineFigures? f) => f is null
         ? null
-        : new FiguresDocument(Math.Round(f.Cpu, 4), f.MemoryUsedBytes, f.MemoryTotalBytes, f.Load1, f.Load5, f.Load15, f.DiskUsedBytes, f.DiskTotalBytes, f.UptimeSeconds);
+        : new FiguresDocument(
+            Json.Finite(Math.Round(f.Cpu, 4)), f.MemoryUsedBytes, f.MemoryTotalBytes, Json.Finite(f.Load1), Json.Finite(f.Load5), Json.Finite(f.Load15),
+            f.DiskUsedBytes, f.DiskTotalBytes, f.UptimeSeconds);
 }
 
 /// <summary>How a node's last session ended.</summary>
@@ -62,7 +64,7 @@ internal sealed record NodeDocument(
         Short.Node(n.Name), Json.Word(n.State), new SortedDictionary<string, string>(n.Labels, StringComparer.Ordinal),
         PlatformDocument.From(n.Platform), Json.Set(n.AgentVersion), Json.Time(n.CreateTime), Json.Time(n.StateTime), Json.Time(n.LastSeenTime),
         n.SessionEpoch, FiguresDocument.From(n.Figures), SessionEndDocument.From(n.LastSessionEnd), n.UnacknowledgedBytes,
-        [.. n.Capabilities.Select(c => Json.Word(c))], n.ClockSkew is null ? null : (long)n.ClockSkew.ToTimeSpan().TotalMilliseconds);
+        [.. n.Capabilities.Select(c => Json.Word(c))], n.ClockSkew is null ? null : (long)n.ClockSkew.Clamped().TotalMilliseconds);
 }
 
 /// <summary>A change of the set of nodes: 'node', 'removed' or 'synced'.</summary>
@@ -130,8 +132,8 @@ internal sealed record NodesDocument(IReadOnlyList<NodeDocument> Nodes);
 /// <summary>Terminals of a node.</summary>
 internal sealed record TerminalsDocument(string NodeState, IReadOnlyList<TerminalDocument> Terminals);
 
-/// <summary>Commands of a node, newest first.</summary>
-internal sealed record CommandsDocument(IReadOnlyList<CommandDocument> Commands);
+/// <summary>Commands of a node, newest first, and how many older ones the list had no room for.</summary>
+internal sealed record CommandsDocument(IReadOnlyList<CommandDocument> Commands, int? Omitted);
 
 /// <summary>Mesh events and where to go on.</summary>
 internal sealed record EventsDocument(IReadOnlyList<EventDocument> Events, string? NextCursor);
@@ -140,7 +142,8 @@ internal sealed record EventsDocument(IReadOnlyList<EventDocument> Events, strin
 internal sealed record TokensDocument(IReadOnlyList<TokenDocument> Tokens);
 
 /// <summary>A node with what is on it.</summary>
-internal sealed record NodeDescription(NodeDocument Node, IReadOnlyList<TerminalDocument> Terminals, IReadOnlyList<CommandDocument> Commands);
+internal sealed record NodeDescription(
+    NodeDocument Node, IReadOnlyList<TerminalDocument> Terminals, IReadOnlyList<CommandDocument> Commands, int? CommandsOmitted);
 
 /// <summary>Resource names shortened to what a person types.</summary>
 internal static class Short

@@ -8,7 +8,7 @@ internal static class Humanize
 {
     /// <summary>Time since, as '5s', '12m', '3h', '4d'; '-' if not set.</summary>
     public static string Age(Timestamp? time, TimeProvider clock) =>
-        time is null ? "-" : Span(clock.GetUtcNow() - time.ToDateTimeOffset());
+        time is null ? "-" : Span(clock.GetUtcNow() - time.Clamped());
 
     /// <summary>A span in its two greatest units at most; never negative.</summary>
     public static string Span(TimeSpan span)
@@ -42,11 +42,14 @@ internal static class Humanize
     }
 
     /// <summary>A share in per cent.</summary>
-    public static string Percent(double share) => Invariant($"{share * 100:0}%");
+    public static string Percent(double share) => double.IsFinite(share) ? Invariant($"{share * 100:0}%") : "-";
+
+    /// <summary>A load average.</summary>
+    public static string Load(double load) => double.IsFinite(load) ? Invariant($"{load:0.00}") : "-";
 
     /// <summary>A point in time, UTC, to the second, with how long ago that is.</summary>
     public static string Moment(Timestamp? time, TimeProvider clock) =>
-        time is null ? "-" : Invariant($"{time.ToDateTimeOffset():yyyy-MM-dd HH:mm:ss}Z ({Age(time, clock)} ago)");
+        time is null ? "-" : Invariant($"{time.Clamped():yyyy-MM-dd HH:mm:ss}Z ({Age(time, clock)} ago)");
 
     /// <summary>'1 byte is' or 'N bytes are'.</summary>
     public static string BytesAre(long bytes) => bytes == 1 ? "1 byte is" : Invariant($"{bytes} bytes are");

@@ -33,7 +33,7 @@ internal static class Json
 
     /// <summary>RFC 3339 in UTC with milliseconds; null if not set.</summary>
     public static string? Time(Timestamp? time) =>
-        time?.ToDateTimeOffset().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture);
+        time?.Clamped().ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", System.Globalization.CultureInfo.InvariantCulture);
 
     /// <summary>The lower-case name of an enum value, words joined by '-'; 'unknown' for a value this program does not know.</summary>
     public static string Word<T>(T value) where T : struct, System.Enum
@@ -46,4 +46,10 @@ internal static class Json
 
     /// <summary>Null for the empty string, so that it is left out.</summary>
     public static string? Set(string value) => value.Length == 0 ? null : value;
+
+    /// <summary>Null for zero, so that it is left out.</summary>
+    public static int? Set(int value) => value == 0 ? null : value;
+
+    /// <summary>Null for what is no number in JSON (infinite, or none at all), so that it is left out.</summary>
+    public static double? Finite(double value) => double.IsFinite(value) ? value : null;
 }

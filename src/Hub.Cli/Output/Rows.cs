@@ -23,9 +23,9 @@ internal static class NodeTable
         Cell cpu = f is null ? "-" : Humanize.Percent(f.Cpu), memory = f is null ? "-" : Share(f.MemoryUsedBytes, f.MemoryTotalBytes), labels = Labels(n);
         if (!wide)
             return [name, State(n.State), span, seen, cpu, memory, labels];
-        Cell load = f is null ? "-" : f.Load1.ToString("0.00", CultureInfo.InvariantCulture);
+        Cell load = f is null ? "-" : Humanize.Load(f.Load1);
         Cell disk = f is null ? "-" : Share(f.DiskUsedBytes, f.DiskTotalBytes);
-        Cell skew = n.ClockSkew is null ? "-" : string.Create(CultureInfo.InvariantCulture, $"{n.ClockSkew.ToTimeSpan().TotalMilliseconds:0}ms");
+        Cell skew = n.ClockSkew is null ? "-" : string.Create(CultureInfo.InvariantCulture, $"{n.ClockSkew.Clamped().TotalMilliseconds:0}ms");
         return
         [
             name, State(n.State), span, seen, cpu, load, memory, disk, Humanize.Bytes(n.UnacknowledgedBytes), skew,
@@ -84,6 +84,8 @@ internal static class TerminalTable
 /// <summary>Commands as rows.</summary>
 internal static class CommandTable
 {
+    private const int MostOfLine = 100;
+
     /// <summary>Headings.</summary>
     public static string[] Headings(bool wide) => wide
         ? ["ID", "STATE", "EXIT", "AGE", "TOOK", "OUTPUT", "PTY", "CWD", "REQUEST", "COMMAND"]
@@ -93,34 +95,37 @@ internal static class CommandTable
     public static Cell[] Row(Command c, bool wide, TimeProvider clock)
     {
         Cell id = Short.Command(c.Name).Command;
-        var state = new Cell(Json.Word(c.State), c.State switch
-        {
-            CommandState.Running or CommandState.Pending => "green",
-            CommandState.Failed or CommandState.TimedOut or CommandState.Unknown => "red",
-            CommandState.Exited when c.Exit is { Code: not 0 } => "yellow",
-            _ => null,
-        });
+        var state = State(c);
         Cell exit = c.Exit is null ? "-" : c.Exit.Code.ToString(CultureInfo.InvariantCulture);
-        Cell age = Humanize.Age(c.CreateTime, clock), took = Took(c, clock), output = Humanize.Bytes(c.OutputBytes), line = CommandLine(c.Argv);
+        Cell age = Humanize.Age(c.CreateTime, clock), took = Took(c, clock), output = Humanize.Bytes(c.OutputBytes);
+        var whole = CommandLine(c.Argv);
+        Cell line = whole.Length <= MostOfLine ? whole : whole[..(MostOfLine - 1)] + "…";
         return wide
             ? [id, state, exit, age, took, output, c.Pty ? "yes" : "no", c.Cwd, c.RequestId, line]
             : [id, state, exit, age, took, output, line];
     }
 
-    /// <summary>Arguments as one would type them, at most 100 characters.</summary>
-    public static string CommandLine(IEnumerable<string> argv)
+    /// <summary>A state with its colour.</summary>
+    public static Cell State(Command c) => new(Json.Word(c.State), c.State switch
     {
-        var line = string.Join(' ', argv.Select(a => a.Length > 0 && a.All(IsPlain) ? a : "'" + a.Replace("'", "'\\''", StringComparison.Ordinal) + "'"));
-        return line.Length <= 100 ? line : line[..99] + "…";
-    }
+        CommandState.Running or CommandState.Pending => "green",
+        CommandState.Failed or CommandState.TimedOut or CommandState.Unknown => "red",
+        CommandState.Exited when c.Exit is { Code: not 0 } => "yellow",
+        _ => null,
+    });
 
-    private static string Took(Command c, TimeProvider clock)
+    /// <summary>Arguments as one would type them.</summary>
+    public static string CommandLine(IEnumerable<string> argv) =>
+        string.Join(' ', argv.Select(a => a.Length > 0 && a.All(IsPlain) ? a : "'" + a.Replace("'", "'\\''", StringComparison.Ordinal) + "'"));
+
+    /// <summary>How long it ran, or has run by now; '-' if it never did.</summary>
+    public static string Took(Command c, TimeProvider clock)
     {
         if (c.StartTime is null)
             return "-";
         // Both are the node's clock; a running command's end is not, and skew may make it less than nothing.
-        var end = c.EndTime is null ? clock.GetUtcNow() : c.EndTime.ToDateTimeOffset();
-        return Humanize.Span(end - c.StartTime.ToDateTimeOffset());
+        var end = c.EndTime is null ? clock.GetUtcNow() : c.EndTime.Clamped();
+        return Humanize.Span(end - c.StartTime.Clamped());
     }
 
     private static bool IsPlain(char c) => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or '/' or ':' or '=' or ',' or '+' or '@' or '%';
@@ -139,5 +144,5 @@ internal static class EventTable
     public static Cell[] Row(MeshEvent e) => [Time(e.Time), Json.Word(e.Type), e.Subject, e.Message];
 
     private static string Time(Timestamp? time) =>
-        time is null ? "-" : time.ToDateTimeOffset().ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture);
+        time is null ? "-" : time.Clamped().ToString("yyyy-MM-dd HH:mm:ss'Z'", CultureInfo.InvariantCulture);
 }
