@@ -8,7 +8,7 @@ namespace Hub.Cli.Connection;
 /// <param name="TokenIsOwners">It is the owner-only token of a data directory: it never leaves this machine.</param>
 /// <param name="Local">The running hub that the addresses were found by; null if they were given.</param>
 /// <param name="DataDirectory">Where a local hub was looked for.</param>
-internal sealed record ConnectionSettings(IReadOnlyList<HubEndpoint> Endpoints, string? Token, bool TokenIsOwners, LocalHub? Local, string DataDirectory)
+internal sealed record ConnectionSettings(IReadOnlyList<HubAddress> Endpoints, string? Token, bool TokenIsOwners, LocalHub? Local, string DataDirectory)
 {
     /// <summary>
     /// Flags before variables before the local hub of the data directory before 127.0.0.1:5100. An empty variable counts as
@@ -19,20 +19,13 @@ internal sealed record ConnectionSettings(IReadOnlyList<HubEndpoint> Endpoints, 
     {
         hub = Given(hub) ?? Given(variable("AKKAHUB_ADDR"));
         token = Given(token) ?? Given(variable("AKKAHUB_TOKEN"));
-        var directory = Given(dataDirectory) ?? Given(variable("AKKAHUB_DATA_DIR"));
-        directory = directory is null ? LocalHub.DefaultDataDirectory() : Path.GetFullPath(directory);
+        var directory = Given(dataDirectory) is { } given ? Path.GetFullPath(given) : LocalHub.DefaultDataDirectory(variable);
 
-        LocalHub? local = null;
-        IReadOnlyList<HubEndpoint> endpoints;
-        if (hub is not null)
-        {
-            endpoints = HubEndpoint.ParseList(hub);
-        }
-        else
-        {
-            local = LocalHub.TryRead(directory);
-            endpoints = HubEndpoint.ParseList(local?.Grpc ?? $"127.0.0.1:{HubEndpoint.DefaultPort}");
-        }
+        var local = hub is null ? LocalHub.TryRead(directory) : null;
+        var errors = new List<string>();
+        var endpoints = (hub ?? local?.Grpc) is { } text ? HubAddress.ParseList(text, errors) : [HubAddress.Default];
+        if (errors.Count > 0)
+            throw CliException.Usage(errors[0]);
 
         if (token is not null)
             return new ConnectionSettings(endpoints, token.Trim(), false, local, directory);
@@ -42,7 +35,7 @@ internal sealed record ConnectionSettings(IReadOnlyList<HubEndpoint> Endpoints, 
     }
 
     /// <summary>The credential for one member; null where it must not be sent.</summary>
-    public string? TokenFor(HubEndpoint endpoint) => !TokenIsOwners || endpoint.IsLoopback ? Token : null;
+    public string? TokenFor(HubAddress endpoint) => !TokenIsOwners || endpoint.IsLoopback ? Token : null;
 
     /// <summary>Whether the hub that the addresses were found by still runs there: who listens there after it may be somebody else.</summary>
     public bool IsStillThere => Local is null || LocalHub.TryRead(DataDirectory)?.Grpc == Local.Grpc;
