@@ -83,7 +83,8 @@ internal static class NodeOptionsReader
         var name = raw.Name ?? DefaultName();
         if (!Names.IsNodeName(name))
             errors.Add($"--name '{name}': must be 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit");
-        var hubs = ReadHubs(raw.Hub ?? NonEmpty(environment("AKKAHUB_ADDR")) ?? "127.0.0.1:5100", errors);
+        var token = raw.Token ?? (raw.TokenFile is null ? NonEmpty(environment("AKKAHUB_TOKEN")?.Trim()) : null);
+        var hubs = ReadHubs(raw, token is not null || raw.TokenFile is not null, environment, errors);
         var labels = ReadLabels(raw.Labels, errors);
         var (exec, terminal) = ReadAllow(raw.Allow, errors);
         var buffer = ReadBuffer(raw.BufferBytes, errors);
@@ -112,7 +113,7 @@ internal static class NodeOptionsReader
             AllowExec = exec,
             AllowTerminal = terminal,
             StateDirectory = Path.GetFullPath(raw.StateDirectory ?? DefaultStateDirectory(name, environment)),
-            Token = raw.Token ?? (raw.TokenFile is null ? NonEmpty(environment("AKKAHUB_TOKEN")?.Trim()) : null),
+            Token = token,
             TokenFile = raw.TokenFile is null ? null : Path.GetFullPath(raw.TokenFile),
             HubDataDirectory = raw.HubDataDirectory is null ? null : Path.GetFullPath(raw.HubDataDirectory),
             TakeOver = raw.TakeOver,
@@ -145,26 +146,22 @@ internal static class NodeOptionsReader
         return Path.Combine(root, "akkahub", "node-" + name);
     }
 
-    private static List<Uri> ReadHubs(string text, List<string> errors)
+    private static List<Uri> ReadHubs(RawNodeOptions raw, bool hasToken, Func<string, string?> environment, List<string> errors)
     {
-        var hubs = new List<Uri>();
-        foreach (var part in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
-        {
-            var full = part.Contains("://", StringComparison.Ordinal) ? part : "http://" + part;
-            if (Uri.TryCreate(full, UriKind.Absolute, out var hub) && hub.Scheme is "http" or "https" && hub.Host.Length > 0
-                && hub.PathAndQuery == "/" && hub.UserInfo.Length == 0)
-            {
-                hubs.Add(hub);
-            }
-            else
-            {
-                errors.Add($"--hub '{part}': must be HOST:PORT, http://HOST:PORT or https://HOST:PORT");
-            }
-        }
+        if (raw.HubDataDirectory is not null)
+            return [];
+        if ((raw.Hub ?? NonEmpty(environment("AKKAHUB_ADDR")?.Trim())) is not { } text)
+            return [HubAddress.Default.Uri];
 
-        if (hubs.Count is 0 or > MaxHubs && errors.Count == 0)
-            errors.Add($"--hub '{text}': must name 1 to {MaxHubs} addresses");
-        return hubs;
+        var source = raw.Hub is null ? "AKKAHUB_ADDR" : "--hub";
+        var wrong = new List<string>();
+        var hubs = HubAddress.ParseList(text, wrong);
+        if (hubs.Count > MaxHubs)
+            wrong.Add($"{hubs.Count} addresses were given, at most {MaxHubs} are allowed");
+        if (hasToken)
+            wrong.AddRange(hubs.Select(h => h.WhyNoToken).OfType<string>());
+        errors.AddRange(wrong.Select(w => $"{source}: {w}"));
+        return [.. hubs.Select(h => h.Uri)];
     }
 
     private static Dictionary<string, string> ReadLabels(IReadOnlyList<string> given, List<string> errors)
