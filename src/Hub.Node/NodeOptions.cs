@@ -13,7 +13,7 @@ internal sealed record NodeOptions
     /// <summary>Largest buffer of a stream, bytes.</summary>
     public const int MaxBufferBytes = 1024 * 1024 * 1024;
 
-    /// <summary>The hub's members, tried in turn; http or https.</summary>
+    /// <summary>The hub's members, tried in turn; http or https. With a data directory: tried while no hub runs there, may be none.</summary>
     public required IReadOnlyList<Uri> Hubs { get; init; }
     /// <summary>The node's name.</summary>
     public required string Name { get; init; }
@@ -29,7 +29,7 @@ internal sealed record NodeOptions
     public string? Token { get; init; }
     /// <summary>File the credential is read from before each dial.</summary>
     public string? TokenFile { get; init; }
-    /// <summary>Data directory of a hub on this machine: address and token are read from it before each dial.</summary>
+    /// <summary>Data directory of a hub on this machine: the address, and the token if none was given, are read from it before each dial.</summary>
     public string? HubDataDirectory { get; init; }
     /// <summary>Take the name over from another live agent at the first contact.</summary>
     public bool TakeOver { get; init; }
@@ -84,7 +84,7 @@ internal static class NodeOptionsReader
         if (!Names.IsNodeName(name))
             errors.Add($"--name '{name}': must be 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit");
         var token = raw.Token ?? (raw.TokenFile is null ? NonEmpty(environment("AKKAHUB_TOKEN")?.Trim()) : null);
-        var hubs = ReadHubs(raw, token is not null || raw.TokenFile is not null, environment, errors);
+        var (hubs, directory) = ReadHubs(raw, token is not null || raw.TokenFile is not null, environment, errors);
         var labels = ReadLabels(raw.Labels, errors);
         var (exec, terminal) = ReadAllow(raw.Allow, errors);
         var buffer = ReadBuffer(raw.BufferBytes, errors);
@@ -100,8 +100,6 @@ internal static class NodeOptionsReader
             errors.Add($"--shell '{raw.Shell}': must be the absolute path of a program");
         if (raw.StateDirectory?.Length == 0)
             errors.Add("--state-dir '': must be a path");
-        if (raw.HubDataDirectory?.Length == 0)
-            errors.Add("--hub-data-dir '': must be a path");
         if (errors.Count > 0)
             return null;
 
@@ -115,7 +113,7 @@ internal static class NodeOptionsReader
             StateDirectory = Path.GetFullPath(raw.StateDirectory ?? DefaultStateDirectory(name, environment)),
             Token = token,
             TokenFile = raw.TokenFile is null ? null : Path.GetFullPath(raw.TokenFile),
-            HubDataDirectory = raw.HubDataDirectory is null ? null : Path.GetFullPath(raw.HubDataDirectory),
+            HubDataDirectory = directory,
             TakeOver = raw.TakeOver,
             BufferBytes = buffer,
             DropWhenOffline = drop,
@@ -123,7 +121,7 @@ internal static class NodeOptionsReader
             MainTerminal = !raw.NoMainTerminal && terminal,
             Detach = raw.Detach,
             LogLevel = Enum.Parse<LogLevel>(level, ignoreCase: true),
-            MaxBackoff = raw.HubDataDirectory is null ? TimeSpan.FromSeconds(30) : LocalMaxBackoff,
+            MaxBackoff = directory is null ? TimeSpan.FromSeconds(30) : LocalMaxBackoff,
         };
     }
 
@@ -146,12 +144,23 @@ internal static class NodeOptionsReader
         return Path.Combine(root, "akkahub", "node-" + name);
     }
 
-    private static List<Uri> ReadHubs(RawNodeOptions raw, bool hasToken, Func<string, string?> environment, List<string> errors)
+    // As the command line does: addresses that are given, else the hub of the data directory; and the default address only with
+    // a token that was given, since the owner's goes to nobody but the hub that made it.
+    private static (IReadOnlyList<Uri> Hubs, string? DataDirectory) ReadHubs(
+        RawNodeOptions raw, bool hasToken, Func<string, string?> environment, List<string> errors)
     {
-        if (raw.HubDataDirectory is not null)
-            return [];
+        if (raw.HubDataDirectory is { } directory)
+        {
+            if (raw.Hub is not null)
+                errors.Add("--hub and --hub-data-dir: give one of them");
+            if (directory.Length > 0)
+                return ([], Path.GetFullPath(directory));
+            errors.Add("--hub-data-dir '': must be a path");
+            return ([], null);
+        }
+
         if ((raw.Hub ?? NonEmpty(environment("AKKAHUB_ADDR")?.Trim())) is not { } text)
-            return [HubAddress.Default.Uri];
+            return (hasToken ? [HubAddress.Default.Uri] : [], LocalHub.DefaultDataDirectory(environment));
 
         var source = raw.Hub is null ? "AKKAHUB_ADDR" : "--hub";
         var wrong = new List<string>();
@@ -161,7 +170,7 @@ internal static class NodeOptionsReader
         if (hasToken)
             wrong.AddRange(hubs.Select(h => h.WhyNoToken).OfType<string>());
         errors.AddRange(wrong.Select(w => $"{source}: {w}"));
-        return [.. hubs.Select(h => h.Uri)];
+        return ([.. hubs.Select(h => h.Uri)], null);
     }
 
     private static Dictionary<string, string> ReadLabels(IReadOnlyList<string> given, List<string> errors)

@@ -129,6 +129,40 @@ public sealed class StateSpecs : IDisposable
         Read(given).Hubs.Count.ShouldBe(3, "there is no token that could be read on the way");
     }
 
+    [Fact]
+    public void Without_an_address_the_hub_of_the_data_directory_is_meant()
+    {
+        Read(new(), ("AKKAHUB_DATA_DIR", _directory)).ShouldSatisfyAllConditions(
+            o => o.HubDataDirectory.ShouldBe(_directory), o => o.Hubs.ShouldBeEmpty(), o => o.MaxBackoff.ShouldBe(TimeSpan.FromSeconds(2)));
+        Read(new(), ("XDG_DATA_HOME", "/data")).HubDataDirectory.ShouldBe("/data/akkahub");
+        Read(new()).HubDataDirectory.ShouldBe(
+            Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share", "akkahub"));
+        Read(new() { HubDataDirectory = "/other" }, ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_ADDR", "one:1")).ShouldSatisfyAllConditions(
+            o => o.HubDataDirectory.ShouldBe("/other"), o => o.Hubs.ShouldBeEmpty());
+        Read(new(), ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_ADDR", "one:1")).HubDataDirectory.ShouldBeNull("an address was given");
+        List<string> errors = [];
+        NodeOptionsReader.Read(new() { Hub = "one:1", HubDataDirectory = _directory }, _ => null, errors).ShouldBeNull();
+        errors.ShouldBe(["--hub and --hub-data-dir: give one of them"]);
+    }
+
+    [Fact]
+    public async Task The_owners_token_goes_to_the_hub_of_the_data_directory_and_nowhere_else()
+    {
+        new LocalHub(1, "http://127.0.0.1:7", "", "1").Write(_directory);
+        await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.TokenFileName), "owners\n");
+        var targets = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory)));
+        var withToken = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_TOKEN", "given")));
+        targets.Next().ShouldBeNull("no hub holds the lock");
+        withToken.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:5100"), "given"));
+        using var held = new FileStream(Path.Combine(_directory, LocalHub.LockFileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        targets.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "owners"));
+        withToken.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "given"));
+        new LocalHub(1, "http://hub.example:7", "", "1").Write(_directory);
+        targets.Next().ShouldBeNull("that is another machine");
+        await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.FileName), "{}");
+        targets.Next().ShouldBeNull("it names no address");
+    }
+
     [Theory]
     [InlineData("Box.Example.COM", "box.example.com")]
     [InlineData("-my host-", "my-host")]
