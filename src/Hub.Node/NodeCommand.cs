@@ -27,19 +27,19 @@ public static class NodeCommand
     /// <summary>Gives a command the agent's options and its action.</summary>
     internal static void AddTo(Command command)
     {
-        var hub = new Option<string?>("--hub") { Description = "Members of the hub, HOST:PORT or http(s)://HOST:PORT, tried in turn [AKKAHUB_ADDR, 127.0.0.1:5100]", HelpName = "ADDR[,ADDR…]" };
+        var hub = new Option<string?>("--hub") { Description = "Members of the hub, HOST[:PORT] or http(s)://HOST[:PORT], tried in turn [AKKAHUB_ADDR; else the local hub; else, with a token, 127.0.0.1:5100]", HelpName = "ADDR[,ADDR…]" };
         var name = new Option<string?>("--name") { Description = "The node's name, its identity at the hub [the host's name]", HelpName = "NAME" };
         var label = new Option<string[]>("--label", "-l") { Description = "A label; may be repeated", HelpName = "KEY=VALUE", Arity = ArgumentArity.OneOrMore };
         var allow = new Option<string[]>("--allow") { Description = "What the hub may do here: exec, terminal, none [exec,terminal]", HelpName = "WHAT[,WHAT]", Arity = ArgumentArity.OneOrMore };
         var state = new Option<string?>("--state-dir") { Description = "Where the claim to the name is kept [~/.local/state/akkahub/node-NAME]", HelpName = "DIR" };
-        var token = new Option<string?>("--token") { Description = "The credential; others can see it in the process list, so prefer AKKAHUB_TOKEN or --token-file", HelpName = "TOKEN" };
+        var token = new Option<string?>("--token") { Description = "The credential; others can see it in the process list, so prefer AKKAHUB_TOKEN or --token-file [AKKAHUB_TOKEN; else the local hub's owner-only token]", HelpName = "TOKEN" };
         var tokenFile = new Option<string?>("--token-file") { Description = "File with the credential, read before each dial", HelpName = "FILE" };
         var takeOver = new Option<bool>("--take-over") { Description = "End another live agent that holds this name, instead of waiting for it" };
         var buffer = new Option<string?>("--buffer-bytes") { Description = $"Output kept for each terminal until the hub has it, bytes, 65536 to 1073741824 [{NodeOptions.DefaultBufferBytes}]", HelpName = "BYTES" };
         var offline = new Option<string?>("--when-offline") { Description = "What a full buffer does without a hub: drop the oldest output, or let programs wait [drop]", HelpName = "drop|wait" };
         var shell = new Option<string?>("--shell") { Description = "Shell of terminals [the user's login shell]", HelpName = "PATH" };
         var noMain = new Option<bool>("--no-main-terminal") { Description = "Do not open the terminal 'main' at the start" };
-        var dataDir = new Option<string?>("--hub-data-dir") { Description = "Data directory of a hub on this machine: its address and token are read there before each dial", HelpName = "DIR" };
+        var dataDir = new Option<string?>("--hub-data-dir") { Description = "Data directory of a hub on this machine: its address and token are read there before each dial [AKKAHUB_DATA_DIR; else ~/.local/share/akkahub]", HelpName = "DIR" };
         var detach = new Option<bool>("--detach") { Description = "Leave this terminal and session; the log goes to agent.log in the state directory" };
         var level = new Option<string?>("--log-level") { Description = "trace, debug, information, warning or error [information]", HelpName = "LEVEL" };
         foreach (Option option in new Option[] { hub, name, label, allow, state, token, tokenFile, takeOver, buffer, offline, shell, noMain, dataDir, detach, level })

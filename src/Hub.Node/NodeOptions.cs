@@ -13,7 +13,7 @@ internal sealed record NodeOptions
     /// <summary>Largest buffer of a stream, bytes.</summary>
     public const int MaxBufferBytes = 1024 * 1024 * 1024;
 
-    /// <summary>The hub's members, tried in turn; http or https.</summary>
+    /// <summary>The hub's members, tried in turn; http or https. With a data directory: tried while no hub runs there, may be none.</summary>
     public required IReadOnlyList<Uri> Hubs { get; init; }
     /// <summary>The node's name.</summary>
     public required string Name { get; init; }
@@ -29,7 +29,7 @@ internal sealed record NodeOptions
     public string? Token { get; init; }
     /// <summary>File the credential is read from before each dial.</summary>
     public string? TokenFile { get; init; }
-    /// <summary>Data directory of a hub on this machine: address and token are read from it before each dial.</summary>
+    /// <summary>Data directory of a hub on this machine: the address, and the token if none was given, are read from it before each dial.</summary>
     public string? HubDataDirectory { get; init; }
     /// <summary>Take the name over from another live agent at the first contact.</summary>
     public bool TakeOver { get; init; }
@@ -83,7 +83,8 @@ internal static class NodeOptionsReader
         var name = raw.Name ?? DefaultName();
         if (!Names.IsNodeName(name))
             errors.Add($"--name '{name}': must be 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit");
-        var hubs = ReadHubs(raw.Hub ?? NonEmpty(environment("AKKAHUB_ADDR")) ?? "127.0.0.1:5100", errors);
+        var token = raw.Token ?? (raw.TokenFile is null ? NonEmpty(environment("AKKAHUB_TOKEN")?.Trim()) : null);
+        var (hubs, directory) = ReadHubs(raw, token is not null || raw.TokenFile is not null, environment, errors);
         var labels = ReadLabels(raw.Labels, errors);
         var (exec, terminal) = ReadAllow(raw.Allow, errors);
         var buffer = ReadBuffer(raw.BufferBytes, errors);
@@ -99,8 +100,6 @@ internal static class NodeOptionsReader
             errors.Add($"--shell '{raw.Shell}': must be the absolute path of a program");
         if (raw.StateDirectory?.Length == 0)
             errors.Add("--state-dir '': must be a path");
-        if (raw.HubDataDirectory?.Length == 0)
-            errors.Add("--hub-data-dir '': must be a path");
         if (errors.Count > 0)
             return null;
 
@@ -112,9 +111,9 @@ internal static class NodeOptionsReader
             AllowExec = exec,
             AllowTerminal = terminal,
             StateDirectory = Path.GetFullPath(raw.StateDirectory ?? DefaultStateDirectory(name, environment)),
-            Token = raw.Token ?? (raw.TokenFile is null ? NonEmpty(environment("AKKAHUB_TOKEN")?.Trim()) : null),
+            Token = token,
             TokenFile = raw.TokenFile is null ? null : Path.GetFullPath(raw.TokenFile),
-            HubDataDirectory = raw.HubDataDirectory is null ? null : Path.GetFullPath(raw.HubDataDirectory),
+            HubDataDirectory = directory,
             TakeOver = raw.TakeOver,
             BufferBytes = buffer,
             DropWhenOffline = drop,
@@ -122,7 +121,7 @@ internal static class NodeOptionsReader
             MainTerminal = !raw.NoMainTerminal && terminal,
             Detach = raw.Detach,
             LogLevel = Enum.Parse<LogLevel>(level, ignoreCase: true),
-            MaxBackoff = raw.HubDataDirectory is null ? TimeSpan.FromSeconds(30) : LocalMaxBackoff,
+            MaxBackoff = directory is null ? TimeSpan.FromSeconds(30) : LocalMaxBackoff,
         };
     }
 
@@ -145,26 +144,33 @@ internal static class NodeOptionsReader
         return Path.Combine(root, "akkahub", "node-" + name);
     }
 
-    private static List<Uri> ReadHubs(string text, List<string> errors)
+    // As the command line does: addresses that are given, else the hub of the data directory; and the default address only with
+    // a token that was given, since the owner's goes to nobody but the hub that made it.
+    private static (IReadOnlyList<Uri> Hubs, string? DataDirectory) ReadHubs(
+        RawNodeOptions raw, bool hasToken, Func<string, string?> environment, List<string> errors)
     {
-        var hubs = new List<Uri>();
-        foreach (var part in text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        if (raw.HubDataDirectory is { } directory)
         {
-            var full = part.Contains("://", StringComparison.Ordinal) ? part : "http://" + part;
-            if (Uri.TryCreate(full, UriKind.Absolute, out var hub) && hub.Scheme is "http" or "https" && hub.Host.Length > 0
-                && hub.PathAndQuery == "/" && hub.UserInfo.Length == 0)
-            {
-                hubs.Add(hub);
-            }
-            else
-            {
-                errors.Add($"--hub '{part}': must be HOST:PORT, http://HOST:PORT or https://HOST:PORT");
-            }
+            if (raw.Hub is not null)
+                errors.Add("--hub and --hub-data-dir: give one of them");
+            if (directory.Length > 0)
+                return ([], Path.GetFullPath(directory));
+            errors.Add("--hub-data-dir '': must be a path");
+            return ([], null);
         }
 
-        if (hubs.Count is 0 or > MaxHubs && errors.Count == 0)
-            errors.Add($"--hub '{text}': must name 1 to {MaxHubs} addresses");
-        return hubs;
+        if ((raw.Hub ?? NonEmpty(environment("AKKAHUB_ADDR")?.Trim())) is not { } text)
+            return (hasToken ? [HubAddress.Default.Uri] : [], LocalHub.DefaultDataDirectory(environment));
+
+        var source = raw.Hub is null ? "AKKAHUB_ADDR" : "--hub";
+        var wrong = new List<string>();
+        var hubs = HubAddress.ParseList(text, wrong);
+        if (hubs.Count > MaxHubs)
+            wrong.Add($"{hubs.Count} addresses were given, at most {MaxHubs} are allowed");
+        if (hasToken)
+            wrong.AddRange(hubs.Select(h => h.WhyNoToken).OfType<string>());
+        errors.AddRange(wrong.Select(w => $"{source}: {w}"));
+        return ([.. hubs.Select(h => h.Uri)], null);
     }
 
     private static Dictionary<string, string> ReadLabels(IReadOnlyList<string> given, List<string> errors)

@@ -31,12 +31,14 @@ public sealed record LocalHub(
     /// The data directory when none is given: <c>AKKAHUB_DATA_DIR</c>, or <c>akkahub</c> below <c>XDG_DATA_HOME</c>, or
     /// <c>~/.local/share/akkahub</c>.
     /// </summary>
-    public static string DefaultDataDirectory()
+    /// <param name="variable">Reads an environment variable; null for this process's own.</param>
+    public static string DefaultDataDirectory(Func<string, string?>? variable = null)
     {
-        var set = Environment.GetEnvironmentVariable("AKKAHUB_DATA_DIR");
-        if (!string.IsNullOrEmpty(set))
+        variable ??= Environment.GetEnvironmentVariable;
+        var set = variable("AKKAHUB_DATA_DIR");
+        if (!string.IsNullOrWhiteSpace(set))
             return Path.GetFullPath(set);
-        var xdg = Environment.GetEnvironmentVariable("XDG_DATA_HOME");
+        var xdg = variable("XDG_DATA_HOME");
         var root = !string.IsNullOrEmpty(xdg) && Path.IsPathRooted(xdg)
             ? xdg
             : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share");

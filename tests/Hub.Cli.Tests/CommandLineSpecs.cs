@@ -319,7 +319,7 @@ public sealed class CommandLineSpecs
     [InlineData("https://hub.example/", "https://hub.example:5100")]
     [InlineData("[::1]", "[::1]:5100")]
     [InlineData("[::1]:7", "[::1]:7")]
-    public void An_address_reads_as(string text, string address) => HubEndpoint.ParseList(text).ShouldHaveSingleItem().ToString().ShouldBe(address);
+    public void An_address_reads_as(string text, string address) => HubAddress.ParseList(text, []).ShouldHaveSingleItem().ToString().ShouldBe(address);
 
     [Fact]
     public async Task Completion_scripts_and_suggestions_are_there()

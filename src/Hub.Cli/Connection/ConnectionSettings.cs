@@ -8,7 +8,7 @@ namespace Hub.Cli.Connection;
 /// <param name="Owners">The running hub whose owner-only token it is: it goes to this one alone; null if the token was given or there is none.</param>
 /// <param name="Local">The running hub that the addresses were found by; null if they were given.</param>
 /// <param name="DataDirectory">Where a local hub was looked for.</param>
-internal sealed record ConnectionSettings(IReadOnlyList<HubEndpoint> Endpoints, string? Token, LocalHub? Owners, LocalHub? Local, string DataDirectory)
+internal sealed record ConnectionSettings(IReadOnlyList<HubAddress> Endpoints, string? Token, LocalHub? Owners, LocalHub? Local, string DataDirectory)
 {
     /// <summary>
     /// Flags before variables before the local hub of the data directory before 127.0.0.1:5100. An empty variable counts as
@@ -22,17 +22,19 @@ internal sealed record ConnectionSettings(IReadOnlyList<HubEndpoint> Endpoints, 
     {
         hub = Given(hub) ?? Given(variable("AKKAHUB_ADDR"));
         token = Given(token) ?? Given(variable("AKKAHUB_TOKEN"));
-        var directory = Given(dataDirectory) ?? Given(variable("AKKAHUB_DATA_DIR"));
-        directory = directory is null ? LocalHub.DefaultDataDirectory() : Path.GetFullPath(directory);
+        var directory = Given(dataDirectory) is { } given ? Path.GetFullPath(given) : LocalHub.DefaultDataDirectory(variable);
 
         var running = LocalHub.TryRead(directory);
         var local = hub is null ? running : null;
-        var endpoints = HubEndpoint.ParseList(hub ?? running?.Grpc ?? $"127.0.0.1:{HubEndpoint.DefaultPort}");
+        var errors = new List<string>();
+        var endpoints = (hub ?? running?.Grpc) is { } text ? HubAddress.ParseList(text, errors) : [HubAddress.Default];
+        if (errors.Count > 0)
+            throw CliException.Usage(errors[0]);
         if (token is not null)
             return new ConnectionSettings(endpoints, token.Trim(), null, local, directory);
         // Anybody on this machine can listen on a port. Only of the address in hub.json is it known that the owner's hub does.
         var owners = LocalHub.TryReadToken(directory);
-        if (running is not null && owners is not null && HubEndpoint.ParseList(running.Grpc)[0] is { IsLoopback: true } own)
+        if (running is not null && owners is not null && AddressOf(running) is { IsLoopback: true } own)
         {
             endpoints = [.. endpoints.Select(e => IsSame(e, own) ? own : e).Distinct()];
             if (endpoints.Contains(own))
@@ -50,14 +52,16 @@ internal sealed record ConnectionSettings(IReadOnlyList<HubEndpoint> Endpoints, 
     }
 
     /// <summary>The credential for one member; null where it must not be sent.</summary>
-    public string? TokenFor(HubEndpoint endpoint) => Owners is null || endpoint == HubEndpoint.ParseList(Owners.Grpc)[0] ? Token : null;
+    public string? TokenFor(HubAddress endpoint) => Owners is null || endpoint == AddressOf(Owners) ? Token : null;
 
     /// <summary>Whether the hub that the addresses or the token were found by still runs there: who listens there after it may be somebody else.</summary>
     public bool IsStillThere => (Owners ?? Local) is not { } hub || LocalHub.TryRead(DataDirectory)?.Grpc == hub.Grpc;
 
     /// <summary>'localhost' may lead to another listener than the hub's own address of the same port, so the hub's own is dialled then.</summary>
-    private static bool IsSame(HubEndpoint given, HubEndpoint own) =>
-        given == own || (given.Address.Host == "localhost" && given.Address.Scheme == own.Address.Scheme && given.Address.Port == own.Address.Port);
+    private static bool IsSame(HubAddress given, HubAddress own) =>
+        given == own || (given.Uri.Host == "localhost" && given.Uri.Scheme == own.Uri.Scheme && given.Uri.Port == own.Uri.Port);
+
+    private static HubAddress? AddressOf(LocalHub hub) => HubAddress.TryParse(hub.Grpc, out var address) ? address : null;
 
     private static string? Given(string? value) => string.IsNullOrWhiteSpace(value) ? null : value;
 }

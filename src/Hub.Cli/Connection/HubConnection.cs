@@ -2,6 +2,7 @@ using AkkaHub.V1;
 using Grpc.Core;
 using Grpc.Core.Interceptors;
 using Grpc.Net.Client;
+using Hub.Protocol;
 
 namespace Hub.Cli.Connection;
 
@@ -37,11 +38,8 @@ internal sealed class HubConnection : IAsyncDisposable
         _environment = environment;
         foreach (var endpoint in settings.Endpoints)
         {
-            if (settings.TokenFor(endpoint) is not null && !endpoint.IsEncrypted && !endpoint.IsLoopback)
-            {
-                throw new CliException(
-                    $"the token would travel to {endpoint} in clear text; use https://, or a tunnel to a loopback address (ssh -L)");
-            }
+            if (settings.TokenFor(endpoint) is not null && endpoint.WhyNoToken is { } why)
+                throw new CliException(why);
         }
 
         _members = [.. settings.Endpoints.Select(e => new Member(e, settings.TokenFor(e), settings))];
@@ -51,7 +49,7 @@ internal sealed class HubConnection : IAsyncDisposable
     public ConnectionSettings Settings { get; }
 
     /// <summary>The current member's address.</summary>
-    public HubEndpoint Endpoint => _members[Volatile.Read(ref _current)].Endpoint;
+    public HubAddress Endpoint => _members[Volatile.Read(ref _current)].Endpoint;
 
     /// <summary>The current member.</summary>
     public HubService.HubServiceClient Client => _members[Volatile.Read(ref _current)].Client;
@@ -111,10 +109,10 @@ internal sealed class HubConnection : IAsyncDisposable
 
     private sealed class Member
     {
-        public Member(HubEndpoint endpoint, string? token, ConnectionSettings settings)
+        public Member(HubAddress endpoint, string? token, ConnectionSettings settings)
         {
             Endpoint = endpoint;
-            Channel = GrpcChannel.ForAddress(endpoint.Address, new GrpcChannelOptions
+            Channel = GrpcChannel.ForAddress(endpoint.Uri, new GrpcChannelOptions
             {
                 HttpHandler = new SocketsHttpHandler
                 {
@@ -144,7 +142,7 @@ internal sealed class HubConnection : IAsyncDisposable
             Client = new HubService.HubServiceClient(invoker);
         }
 
-        public HubEndpoint Endpoint { get; }
+        public HubAddress Endpoint { get; }
 
         public GrpcChannel Channel { get; }
 

@@ -13,27 +13,27 @@ internal sealed class HubTargets(NodeOptions options)
     private int _next;
 
     /// <summary>Addresses of one round; after a round without success the agent pauses.</summary>
-    public int Count => options.HubDataDirectory is null ? options.Hubs.Count : 1;
+    public int Count => Math.Max(1, options.Hubs.Count);
 
     /// <summary>Whether another credential may be found later.</summary>
-    public bool TokenMayChange => options.HubDataDirectory is not null || options.TokenFile is not null;
+    public bool TokenMayChange => options.TokenFile is not null || (options.HubDataDirectory is not null && options.Token is null);
 
-    /// <summary>What to call the place while no hub is there.</summary>
-    public string Place => options.HubDataDirectory ?? string.Join(", ", options.Hubs.Select(h => h.Authority));
-
-    /// <summary>The next member; null if the data directory names no hub now.</summary>
+    /// <summary>The next member; null if the data directory names no hub now, and there is no other address.</summary>
     public HubTarget? Next()
     {
-        if (options.HubDataDirectory is { } directory)
+        var token = options.TokenFile is { } file ? ReadToken(file) : options.Token;
+        // A hub that a data directory names is on this machine: no token goes elsewhere for it.
+        if (options.HubDataDirectory is { } directory && LocalHub.TryRead(directory) is { } hub
+            && HubAddress.TryParse(hub.Grpc, out var local) && local.IsLoopback)
         {
-            return LocalHub.TryRead(directory) is { } hub && Uri.TryCreate(hub.Grpc, UriKind.Absolute, out var local)
-                ? new HubTarget(local, options.Token ?? LocalHub.TryReadToken(directory))
-                : null;
+            return new HubTarget(local.Uri, options.TokenFile is null ? token ?? LocalHub.TryReadToken(directory) : token);
         }
 
+        if (options.Hubs.Count == 0)
+            return null;
         var address = options.Hubs[_next];
         _next = (_next + 1) % options.Hubs.Count;
-        return new HubTarget(address, options.TokenFile is { } file ? ReadToken(file) : options.Token);
+        return new HubTarget(address, token);
     }
 
     private static string? ReadToken(string file)

@@ -30,6 +30,8 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
 {
     /// <summary>A session that lasted this long was stable: the back-off begins anew.</summary>
     private static readonly TimeSpan Stable = TimeSpan.FromSeconds(30);
+    private const string NoLocalHub = "no hub runs on this data directory; start it, or name another directory (--hub-data-dir, AKKAHUB_DATA_DIR), "
+        + "or for a hub elsewhere its address (--hub, AKKAHUB_ADDR) and a token (AKKAHUB_TOKEN, --token-file)";
 
     private readonly HubTargets _targets = new(options);
     private readonly Backoff _backoff = new(options.MaxBackoff, Random.Shared.NextDouble);
@@ -80,7 +82,7 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
     private async Task<(SessionEnd End, bool Welcomed)> DialAsync(CancellationToken cancellationToken)
     {
         if (_targets.Next() is not { } target)
-            return (Report(SessionEnd.Broken("no hub runs on this data directory"), _targets.Place, welcomed: false), false);
+            return (Report(SessionEnd.Broken(NoLocalHub), options.HubDataDirectory!, welcomed: false), false);
         if (_revoked is not null && _revoked == target.Token)
             return (new SessionEnd(Verdict.TokenRevoked, "the token was revoked"), false);
         var welcomed = false;

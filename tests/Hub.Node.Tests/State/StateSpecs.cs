@@ -82,19 +82,85 @@ public sealed class StateSpecs : IDisposable
             TokenFile = "/no/such",
         };
         NodeOptionsReader.Read(raw, _ => null, errors).ShouldBeNull();
-        foreach (var option in new[] { "--hub 'a b'", "--hub 'ftp://x'", "--name 'Not Good'", "--label 'novalue'", "--allow 'fly'", "--buffer-bytes '1'", "--when-offline 'cry'", "--log-level 'loud'", "--shell 'sh'", "--token-file '/no/such'" })
+        foreach (var option in new[] { "--hub: 'a b'", "--hub: 'ftp://x'", "--name 'Not Good'", "--label 'novalue'", "--allow 'fly'", "--buffer-bytes '1'", "--when-offline 'cry'", "--log-level 'loud'", "--shell 'sh'", "--token-file '/no/such'" })
             errors.ShouldContain(e => e.StartsWith(option), option);
-        errors.ShouldAllBe(e => e.Contains("must") || e.Contains("give one"));
+        errors.ShouldAllBe(e => e.Contains("must") || e.Contains("give "));
     }
 
     [Fact]
     public void Defaults_come_from_the_environment()
     {
-        var variables = new Dictionary<string, string> { ["AKKAHUB_ADDR"] = "one:1,https://two:2", ["AKKAHUB_TOKEN"] = "t\n", ["XDG_STATE_HOME"] = "/state" };
+        var variables = new Dictionary<string, string> { ["AKKAHUB_ADDR"] = "localhost:1,https://two:2", ["AKKAHUB_TOKEN"] = "t\n", ["XDG_STATE_HOME"] = "/state" };
         var options = NodeOptionsReader.Read(new RawNodeOptions { Name = "n", Allow = ["none"] }, n => variables.GetValueOrDefault(n), []).ShouldNotBeNull();
         options.ShouldSatisfyAllConditions(
-            o => o.Hubs.ShouldBe([new Uri("http://one:1"), new Uri("https://two:2")]), o => o.Token.ShouldBe("t"),
+            o => o.Hubs.ShouldBe([new Uri("http://localhost:1"), new Uri("https://two:2")]), o => o.Token.ShouldBe("t"),
             o => o.StateDirectory.ShouldBe("/state/akkahub/node-n"), o => o.AllowExec.ShouldBeFalse(), o => o.MainTerminal.ShouldBeFalse());
+    }
+
+    [Theory]
+    [InlineData("hub.example", "http://hub.example:5100/")]
+    [InlineData("http://hub.example", "http://hub.example:5100/")]
+    [InlineData("https://hub.example", "https://hub.example:5100/")]
+    [InlineData("hub.example:80", "http://hub.example:80/")]
+    [InlineData("[::1]", "http://[::1]:5100/")]
+    public void An_address_is_read_as_the_command_line_reads_it(string text, string address)
+    {
+        Read(new() { Hub = text }).Hubs.ShouldBe([new Uri(address)]);
+        Read(new(), ("AKKAHUB_ADDR", text)).Hubs.ShouldBe([new Uri(address)]);
+    }
+
+    [Fact]
+    public async Task A_token_does_not_travel_in_clear_text()
+    {
+        var file = Path.Combine(_directory, "token");
+        await File.WriteAllTextAsync(file, "ahub_x");
+        var given = new RawNodeOptions { Name = "n", StateDirectory = _directory, Hub = "127.0.0.1,https://a.example,b.example" };
+        foreach (var raw in new[] { given with { Token = "ahub_x" }, given with { TokenFile = file } })
+        {
+            using var error = new StringWriter();
+            (await NodeCommand.RunAsync(raw, error, CancellationToken.None)).ShouldBe(ExitCodes.Usage);
+            error.ToString().ShouldBe("--hub: the token would travel to b.example:5100 in clear text; use https://, or a tunnel to a loopback address (ssh -L)\n");
+        }
+
+        List<string> errors = [];
+        NodeOptionsReader.Read(new(), n => n switch { "AKKAHUB_ADDR" => "b.example", "AKKAHUB_TOKEN" => "ahub_x", _ => null }, errors).ShouldBeNull();
+        errors.ShouldHaveSingleItem().ShouldStartWith("AKKAHUB_ADDR: the token would travel to b.example:5100");
+        Read(given with { Hub = "127.0.0.1,[::1],localhost,https://a.example", Token = "ahub_x" }).Hubs.Count.ShouldBe(4);
+        Read(given).Hubs.Count.ShouldBe(3, "there is no token that could be read on the way");
+    }
+
+    [Fact]
+    public void Without_an_address_the_hub_of_the_data_directory_is_meant()
+    {
+        Read(new(), ("AKKAHUB_DATA_DIR", _directory)).ShouldSatisfyAllConditions(
+            o => o.HubDataDirectory.ShouldBe(_directory), o => o.Hubs.ShouldBeEmpty(), o => o.MaxBackoff.ShouldBe(TimeSpan.FromSeconds(2)));
+        Read(new(), ("XDG_DATA_HOME", "/data")).HubDataDirectory.ShouldBe("/data/akkahub");
+        Read(new()).HubDataDirectory.ShouldBe(
+            Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".local", "share", "akkahub"));
+        Read(new() { HubDataDirectory = "/other" }, ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_ADDR", "one:1")).ShouldSatisfyAllConditions(
+            o => o.HubDataDirectory.ShouldBe("/other"), o => o.Hubs.ShouldBeEmpty());
+        Read(new(), ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_ADDR", "one:1")).HubDataDirectory.ShouldBeNull("an address was given");
+        List<string> errors = [];
+        NodeOptionsReader.Read(new() { Hub = "one:1", HubDataDirectory = _directory }, _ => null, errors).ShouldBeNull();
+        errors.ShouldBe(["--hub and --hub-data-dir: give one of them"]);
+    }
+
+    [Fact]
+    public async Task The_owners_token_goes_to_the_hub_of_the_data_directory_and_nowhere_else()
+    {
+        new LocalHub(1, "http://127.0.0.1:7", "", "1").Write(_directory);
+        await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.TokenFileName), "owners\n");
+        var targets = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory)));
+        var withToken = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_TOKEN", "given")));
+        targets.Next().ShouldBeNull("no hub holds the lock");
+        withToken.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:5100"), "given"));
+        using var held = new FileStream(Path.Combine(_directory, LocalHub.LockFileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        targets.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "owners"));
+        withToken.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "given"));
+        new LocalHub(1, "http://hub.example:7", "", "1").Write(_directory);
+        targets.Next().ShouldBeNull("that is another machine");
+        await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.FileName), "{}");
+        targets.Next().ShouldBeNull("it names no address");
     }
 
     [Theory]
@@ -125,5 +191,13 @@ public sealed class StateSpecs : IDisposable
         new FileInfo(path).Length.ShouldBeLessThanOrEqualTo(1100);
         new FileInfo(path + ".1").Length.ShouldBeLessThanOrEqualTo(1100);
         Directory.GetFiles(_directory).Length.ShouldBe(2);
+    }
+
+    private static NodeOptions Read(RawNodeOptions raw, params (string Name, string Value)[] variables)
+    {
+        List<string> errors = [];
+        var options = NodeOptionsReader.Read(raw, n => variables.FirstOrDefault(v => v.Name == n).Value, errors);
+        errors.ShouldBeEmpty();
+        return options.ShouldNotBeNull();
     }
 }

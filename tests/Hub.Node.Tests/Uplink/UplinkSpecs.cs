@@ -349,7 +349,7 @@ public sealed class UplinkSpecs
         var held = await HoldAsync(directory);
         new LocalHub(1, first.Address.ToString(), "", "1").Write(directory);
         await File.WriteAllTextAsync(Path.Combine(directory, LocalHub.TokenFileName), "one\n");
-        await using var agent = await AgentHarness.StartAsync(first.Address, o => NoMain(o) with { HubDataDirectory = directory });
+        await using var agent = await AgentHarness.StartAsync(first.Address, o => NoMain(o) with { Hubs = [], HubDataDirectory = directory });
         var session = await first.AcceptAsync();
         await session.WelcomeAsync();
         session.Authorization.ShouldBe("Bearer one");

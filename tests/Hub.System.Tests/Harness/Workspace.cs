@@ -55,6 +55,35 @@ public sealed class Workspace : IAsyncDisposable
         return agent;
     }
 
+    /// <summary>Runs <c>hub node run</c> with nothing of the environment's own. Ended with the workspace.</summary>
+    public ChildProcess StartNode(IEnumerable<string> arguments, IReadOnlyDictionary<string, string?> environment)
+    {
+        var all = new Dictionary<string, string?>
+        {
+            ["HOME"] = Root,
+            ["XDG_STATE_HOME"] = null,
+            ["XDG_DATA_HOME"] = null,
+            ["AKKAHUB_DATA_DIR"] = null,
+            ["AKKAHUB_ADDR"] = null,
+            ["AKKAHUB_TOKEN"] = null,
+        };
+        foreach (var (name, value) in environment)
+            all[name] = value;
+        var node = ChildProcess.Start("dotnet", [RepositoryPaths.Program("Hub.Cli"), "node", "run", .. arguments], all, PathOf("node.log"), Root);
+        _processes.Add(node);
+        return node;
+    }
+
+    /// <summary>Runs the command line as on a person's machine: the hub is found by its data directory, with the owner's token.</summary>
+    public Task<(int ExitCode, string Output, string Error)> HubCommandAsync(HubProcess hub, params string[] arguments) =>
+        RunAsync("Hub.Cli", arguments, new Dictionary<string, string?>
+        {
+            ["AKKAHUB_DATA_DIR"] = hub.DataDirectory,
+            ["AKKAHUB_ADDR"] = null,
+            ["AKKAHUB_TOKEN"] = null,
+            ["NO_COLOR"] = "1",
+        });
+
     /// <summary>Runs a program of this repository to its end.</summary>
     public async Task<(int ExitCode, string Output, string Error)> RunAsync(string project, IEnumerable<string> arguments,
         IReadOnlyDictionary<string, string?>? environment = null, TimeSpan? timeout = null, string? assembly = null)

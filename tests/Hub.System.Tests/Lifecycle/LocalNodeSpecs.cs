@@ -42,7 +42,7 @@ public sealed partial class LocalNodeSpecs(ITestOutputHelper output)
         await client.WaitForNodeAsync(Local, NodeState.Online, Patience);
         (await AskShellAsync(client, "stopped")).ShouldBe(shell);
 
-        var (code, said, error) = await HubCommandAsync(workspace, hub, "stop", "--local-node");
+        var (code, said, error) = await workspace.HubCommandAsync(hub, "stop", "--local-node");
         code.ShouldBe(0, said + error);
         (await hub.Child.WaitForExitAsync(Patience)).ShouldBe(0);
         IsAlive(shell).ShouldBeFalse("it was asked to end the local node");
@@ -57,7 +57,7 @@ public sealed partial class LocalNodeSpecs(ITestOutputHelper output)
         await hub.StartAndWaitAsync();
         using var client = new HubClient(hub);
         await client.WaitForNodeAsync(Local, NodeState.Online, Patience);
-        var (code, said, error) = await HubCommandAsync(workspace, hub, "exec", Local, "--", "sh", "-c", "echo hi; echo apart >&2; exit 3");
+        var (code, said, error) = await workspace.HubCommandAsync(hub, "exec", Local, "--", "sh", "-c", "echo hi; echo apart >&2; exit 3");
         code.ShouldBe(3, said + error);
         said.ShouldBe("hi\n");
         error.ShouldContain("apart");
@@ -72,16 +72,6 @@ public sealed partial class LocalNodeSpecs(ITestOutputHelper output)
         IsAlive(shell).ShouldBeFalse("its shell has ended");
         AgentPresence.Inspect(state).IsRunning.ShouldBeFalse("the local node has ended");
     }
-
-    private static Task<(int ExitCode, string Output, string Error)> HubCommandAsync(Workspace workspace, HubProcess hub, params string[] arguments) =>
-        workspace.RunAsync("Hub.Cli", arguments, new Dictionary<string, string?>
-        {
-            // As on a person's machine: found by the data directory, with the owner's token.
-            ["AKKAHUB_DATA_DIR"] = hub.DataDirectory,
-            ["AKKAHUB_ADDR"] = null,
-            ["AKKAHUB_TOKEN"] = null,
-            ["NO_COLOR"] = "1",
-        }, assembly: RepositoryAssembly());
 
     // Types a question into the shell and waits for the answer, which the typed line itself does not look like.
     private static async Task<int> AskShellAsync(HubClient client, string mark)
@@ -103,9 +93,6 @@ public sealed partial class LocalNodeSpecs(ITestOutputHelper output)
     }
 
     private static bool IsAlive(int pid) => ChildProcess.Send(pid, 0);
-
-    private static string? RepositoryAssembly() =>
-        File.Exists(Path.Combine(RepositoryPaths.Root, "src", "Hub.Cli", "bin", RepositoryPaths.Configuration, "net10.0", "hub.dll")) ? "hub" : null;
 
     [GeneratedRegex(@"(?<mark>[a-z]+)-pid-(?<pid>\d+)-")]
     private static partial Regex Answer();
