@@ -253,6 +253,14 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
     }
 
     [Fact]
+    public void A_machine_that_does_not_know_itself_costs_its_node_nothing_but_the_figure()
+    {
+        var (bridge, node) = Welcomed();
+        bridge.Tell(new ConnectRequest { Heartbeat = new NodeHeartbeat { Figures = new MachineFigures { Cpu = double.NaN, Load1 = 2, UptimeSeconds = long.MaxValue } } });
+        node.ExpectMsg<LivenessReport>(Bound).Heartbeat!.Figures.ShouldBe(new MachineFigures { Load1 = 2 });
+    }
+
+    [Fact]
     public void A_node_that_does_not_read_is_cut_off()
     {
         var (bridge, node) = Welcomed(Live("main", 1));
