@@ -90,6 +90,8 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         _hub.Metrics.NodeConnected();
         _interval = AssignInterval();
         Seen();
+        var skew = TimeSpan.FromMicroseconds(UnixTime.Hold(_hello.TimeUnixUs) - _lastSeenUnixUs);
+        HubLog.HelloTaken(_hub.Log, _hello.Name, _hello.Reconnects, skew, _hello.LastDisconnect);
         SendAttach();
     }
 
@@ -201,7 +203,7 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         {
             SessionEpoch = m.Epoch,
             HeartbeatIntervalMs = (uint)_interval.TotalMilliseconds,
-            HubMember = Context.System.Name,
+            HubMember = ((ExtendedActorSystem)Context.System).Provider.DefaultAddress.ToString(),
             HubVersion = HubVersion.Text,
             Limits = new NodeLimits
             {

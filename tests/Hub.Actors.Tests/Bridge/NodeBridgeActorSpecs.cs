@@ -77,6 +77,7 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
         var welcome = Said(m => m.Welcome);
         welcome.SessionEpoch.ShouldBe(6);
         welcome.HeartbeatIntervalMs.ShouldBe(5000u);
+        welcome.HubMember.ShouldBe(((ExtendedActorSystem)Sys).Provider.DefaultAddress.ToString());
         welcome.Streams.ShouldBe(
         [
             new StreamFlow { Incarnation = Id(1), AckOffset = 30, LimitOffset = 130, LimitMessages = 4 },
