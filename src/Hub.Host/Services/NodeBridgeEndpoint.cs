@@ -99,6 +99,10 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
 
             bridge.Tell(new StreamEnded("stream-broken", "The node closed the stream without saying so."));
         }
+        catch (RpcException e) when (e.StatusCode == StatusCode.ResourceExhausted)
+        {
+            bridge.Tell(new EndStream(DisconnectReason.ProtocolError, "protocol-error", "The node sent a message of more than the hub takes (akkahub.grpc.max-message)."));
+        }
         catch (Exception e) when (e is OperationCanceledException or IOException or RpcException or InvalidOperationException)
         {
             bridge.Tell(new StreamEnded("stream-broken", "The connection broke."));
