@@ -94,6 +94,7 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
             while (await requestStream.MoveNext(cancellationToken).ConfigureAwait(false))
             {
                 await stream.MayReadAsync(cancellationToken).ConfigureAwait(false);
+                stream.HasRead();
                 bridge.Tell(requestStream.Current);
             }
 
@@ -106,6 +107,10 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
         catch (Exception e) when (e is OperationCanceledException or IOException or RpcException or InvalidOperationException)
         {
             bridge.Tell(new StreamEnded("stream-broken", "The connection broke."));
+        }
+        finally
+        {
+            stream.HasReadAll();
         }
     }
 }
