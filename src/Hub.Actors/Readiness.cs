@@ -41,9 +41,6 @@ public sealed class Readiness
     /// <summary>The reasons now, by key; the value is for people.</summary>
     public IReadOnlyDictionary<string, string> Reasons => Volatile.Read(ref _reasons);
 
-    /// <summary>True once the hub stops: new streams are refused and will not be taken again by this process.</summary>
-    public bool IsDraining => Volatile.Read(ref _reasons).ContainsKey(Draining);
-
     /// <summary>Completes at the next change of any reason; take it before reading the reasons to miss none.</summary>
     public Task Changed
     {

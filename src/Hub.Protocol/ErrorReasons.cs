@@ -20,7 +20,7 @@ public static class ErrorReasons
     public const string NotReady = "NOT_READY";
     /// <summary>UNAVAILABLE: the store does not answer, or the node's actor is recovering.</summary>
     public const string StoreUnavailable = "STORE_UNAVAILABLE";
-    /// <summary>NOT_FOUND: no node of this name is known.</summary>
+    /// <summary>NOT_FOUND: no node of this name is known. ABORTED: the node was forgotten while its stream attached.</summary>
     public const string NodeUnknown = "NODE_UNKNOWN";
     /// <summary>UNAVAILABLE: the node has no session now.</summary>
     public const string NodeOffline = "NODE_OFFLINE";
@@ -55,8 +55,13 @@ public static class ErrorReasons
     public const string Internal = "INTERNAL";
     /// <summary>NOT_FOUND: no token of this id.</summary>
     public const string TokenUnknown = "TOKEN_UNKNOWN";
-    /// <summary>FAILED_PRECONDITION: the node broke the bridge's protocol.</summary>
+    /// <summary>
+    /// FAILED_PRECONDITION: the node broke the bridge's protocol. DEADLINE_EXCEEDED: it did not say hello in time. INTERNAL: what
+    /// came is no gRPC message.
+    /// </summary>
     public const string ProtocolError = "PROTOCOL_ERROR";
+    /// <summary>UNIMPLEMENTED: the hub has no such method, or does not know the message's compression.</summary>
+    public const string MethodUnknown = "METHOD_UNKNOWN";
     /// <summary>ABORTED: a newer session of this node took over.</summary>
     public const string Fenced = "FENCED";
 }

@@ -151,6 +151,46 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
         (await WatchedAsync(watch, m => m.ChangeCase == WatchNodesResponse.ChangeOneofCase.Removed)).Removed.ShouldBe("nodes/n1");
     }
 
+    [Fact]
+    public async Task What_gRPC_itself_refuses_says_its_reason_too()
+    {
+        var large = new RunCommandRequest { Parent = "nodes/n1", Argv = { new string('x', 2 * 1024 * 1024) } };
+        var tooLarge = await Should.ThrowAsync<RpcException>(() => _hub.RunCommand(large, _token).ResponseStream.MoveNext(default).WaitAsync(Patience));
+        (tooLarge.StatusCode, HubErrors.ReasonOf(tooLarge)).ShouldBe((StatusCode.ResourceExhausted, ErrorReasons.LimitReached));
+        tooLarge.GetRpcStatus()!.GetDetail<Google.Rpc.ErrorInfo>()!.Metadata["limit"].ShouldBe("akkahub.grpc.max-message");
+        tooLarge.GetRpcStatus()!.Message.ShouldBe(tooLarge.Status.Detail);
+        var unheard = new Method<GetHubRequest, GetHubResponse>(MethodType.Unary, HubService.Descriptor.FullName, "Unheard",
+            Marshallers.Create(static m => m.ToByteArray(), GetHubRequest.Parser.ParseFrom), Marshallers.Create(static m => m.ToByteArray(), GetHubResponse.Parser.ParseFrom));
+        (await FailedAsync(_channel.CreateCallInvoker().AsyncUnaryCall(unheard, null, new CallOptions(_token), new GetHubRequest()).ResponseAsync))
+            .ShouldBe((StatusCode.Unimplemented, ErrorReasons.MethodUnknown));
+        using var bridge = new NodeBridgeService.NodeBridgeServiceClient(_channel).Connect(_token);
+        var hello = bridge.RequestStream.WriteAsync(new() { Hello = new NodeHello { Name = new string('x', 2 * 1024 * 1024) } });
+        (await FailedAsync(bridge.ResponseStream.MoveNext(default))).ShouldBe((StatusCode.ResourceExhausted, ErrorReasons.LimitReached));
+        await Cut(hello);
+    }
+
+    [Fact]
+    public async Task A_message_that_is_too_large_is_not_taken_for_a_client_or_node_that_left()
+    {
+        var node = await ConnectAsync();
+        await node.OpenAsync();
+        using var attached = _hub.AttachTerminal(_token);
+        await attached.RequestStream.WriteAsync(new() { Start = new AttachStart { Name = Main } });
+        await HeardAsync(attached, m => m.Attached);
+        var large = ByteString.CopyFrom(new byte[2 * 1024 * 1024]);
+        var typing = attached.RequestStream.WriteAsync(new() { Input = large });
+        (await FailedAsync(HeardAsync(attached, m => m.InputFailed))).ShouldBe((StatusCode.ResourceExhausted, ErrorReasons.LimitReached));
+        await Cut(typing);
+        var showing = node.SayAsync(new() { TerminalOutput = new TerminalOutput { Incarnation = EdgeNode.Id(1), Data = large } });
+        var end = await node.HeardAsync(m => m.Disconnect);
+        end.Reason.ShouldBe(DisconnectReason.ProtocolError);
+        end.Message.ShouldContain("akkahub.grpc.max-message");
+        await Cut(showing);
+    }
+
+    /// <summary>The hub does not wait for the rest of a message that is too large: its writer may be told so, or not.</summary>
+    private static async Task Cut(Task writing) => await writing.WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
     private static async Task<WatchNodesResponse> WatchedAsync(AsyncServerStreamingCall<WatchNodesResponse> watch, Predicate<WatchNodesResponse> matches)
     {
         do

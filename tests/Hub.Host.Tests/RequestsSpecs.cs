@@ -1,8 +1,10 @@
+using AkkaHub.V1;
 using Google.Protobuf.Collections;
 using Google.Protobuf.WellKnownTypes;
 using Grpc.Core;
 using Hub.Host.Services;
 using Hub.Protocol;
+using static Hub.Host.Tests.TestSupport;
 
 namespace Hub.Host.Tests;
 
@@ -24,6 +26,28 @@ public sealed class RequestsSpecs
         var time = new Timestamp { Seconds = seconds, Nanos = nanos };
         Requests.Time("since", time);
         time.ToDateTimeOffset().ShouldBeGreaterThanOrEqualTo(DateTimeOffset.MinValue);
+    }
+
+    [Fact]
+    public void The_largest_command_fits_the_least_that_a_message_may_be_limited_to()
+    {
+        Bind(["--set", "grpc.max-message=511KiB"]).Errors.ShouldHaveSingleItem().ShouldContain("512 KiB");
+        var least = Bind(["--set", "grpc.max-message=512KiB"]).Settings.Host.MaxMessageBytes;
+        var largest = new RunCommandRequest
+        {
+            Parent = Names.Node(new string('n', 63)),
+            RequestId = new string('r', 64),
+            Cwd = new string('d', StartBounds.MaxDirectoryBytes),
+            Pty = new TerminalSize { Cols = 2000, Rows = 2000 },
+            Timeout = new Duration { Seconds = 366 * 24 * 3600, Nanos = 1 },
+        };
+        for (var i = 0; i < StartBounds.MaxCommandArguments; i++)
+            largest.Argv.Add(new string('a', StartBounds.MaxCommandArgumentBytes / StartBounds.MaxCommandArguments));
+        for (var i = 0; i < StartBounds.MaxVariables; i++)
+            largest.Env.Add($"{i:D3}", new string('v', (StartBounds.MaxVariableBytes / StartBounds.MaxVariables) - 3));
+        Requests.CommandArgv("argv", largest.Argv);
+        Requests.Environment(largest.Env, largest.Cwd);
+        largest.CalculateSize().ShouldBeLessThan(least);
     }
 
     [Fact]

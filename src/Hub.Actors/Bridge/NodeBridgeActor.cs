@@ -15,7 +15,6 @@ namespace Hub.Actors.Bridge;
 public sealed class NodeBridgeActor : UntypedActor, IWithTimers
 {
     private const int MaxStreams = 1024;
-    private const int MaxCommandLine = 4096;
     private const int MaxHeld = 2 * MaxStreams;
     private static readonly TimeSpan AttachTimeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(10);
@@ -91,6 +90,8 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         _hub.Metrics.NodeConnected();
         _interval = AssignInterval();
         Seen();
+        var skew = TimeSpan.FromMicroseconds(UnixTime.Hold(_hello.TimeUnixUs) - _lastSeenUnixUs);
+        HubLog.HelloTaken(_hub.Log, _hello.Name, _hello.Reconnects, skew, _hello.LastDisconnect);
         SendAttach();
     }
 
@@ -202,7 +203,7 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         {
             SessionEpoch = m.Epoch,
             HeartbeatIntervalMs = (uint)_interval.TotalMilliseconds,
-            HubMember = Context.System.Name,
+            HubMember = ((ExtendedActorSystem)Context.System).Provider.DefaultAddress.ToString(),
             HubVersion = HubVersion.Text,
             Limits = new NodeLimits
             {
@@ -302,7 +303,7 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
                     Kind = StreamKind.Terminal,
                     Size = m.TerminalOpened.Size,
                     StartedUnixUs = m.TerminalOpened.TimeUnixUs,
-                    CommandLine = m.TerminalOpened.CommandLine.Length > MaxCommandLine ? m.TerminalOpened.CommandLine[..MaxCommandLine] : m.TerminalOpened.CommandLine,
+                    CommandLine = m.TerminalOpened.CommandLine,
                 });
                 break;
             case ConnectRequest.MessageOneofCase.CommandStarted:
@@ -446,6 +447,8 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
 
     private void OnHeartbeat(NodeHeartbeat beat)
     {
+        if (beat.Figures is { } figures)
+            BridgeRules.DropWrong(figures);
         _heartbeat = beat;
         _intervalBefore = TimeSpan.Zero;
         _hub.Load.Beat();

@@ -80,14 +80,7 @@ public sealed partial class NodeActor
                 CancelCommand(asker, m);
                 break;
             case DrainNodeRequest m:
-                if (Session(asker) is { } session)
-                {
-                    _drain = m.On;
-                    session.Draining = m.On;
-                    Say(session, new ConnectResponse { NodeDrain = new NodeDrain { On = m.On } });
-                    asker.Tell(new NodeReply(new DrainNodeResponse()));
-                }
-
+                DrainNode(asker, m.On);
                 break;
             default:
                 Fail(asker, FailureKind.InvalidArgument, ErrorReasons.InvalidField, $"A node does not answer {request.Descriptor.Name}.");
@@ -598,6 +591,23 @@ public sealed partial class NodeActor
         }
     }
 
+    /// <summary>Durable before the node is told: whoever asked need not ask again. A node that is away is told when it attaches.</summary>
+    private void DrainNode(IActorRef asker, bool on)
+    {
+        if (!HasRoom(asker))
+            return;
+        _pending.Add(new NodeEvent { DrainSet = new NodeDrainSet { On = on, TimeUnixUs = _hub.NowUnixUs() } }, durable: () =>
+        {
+            if (_session is { } session)
+            {
+                session.Draining = on;
+                Say(session, new ConnectResponse { NodeDrain = new NodeDrain { On = on } });
+            }
+
+            asker.Tell(new NodeReply(new DrainNodeResponse()));
+        }, dropped: () => asker.Tell(new NodeFailure(Restarting)));
+    }
+
     private CommandRecord? FindCommand(IActorRef asker, string resource)
     {
         Names.TryParseCommand(resource, out _, out var id);
@@ -631,7 +641,7 @@ public sealed partial class NodeActor
     private static string CommandLine(CommandRecord command) => string.Join(' ', command.Accepted.Request.Argv);
 
     // What the partition last said, which judges nodes without a session: a node that is expected back is not offline.
-    private NodeStatus Status => _session is null ? _listedAs : _session.Draining ? NodeStatus.Draining : NodeStatus.Online;
+    private NodeStatus Status => _session is null ? _listedAs : Drains(_session) ? NodeStatus.Draining : NodeStatus.Online;
 
     private NodeSession? Session(IActorRef asker)
     {
@@ -662,11 +672,14 @@ public sealed partial class NodeActor
 
     private bool TakesWork(IActorRef asker, NodeSession session)
     {
-        if (!session.Draining)
+        if (!Drains(session))
             return true;
         Fail(asker, FailureKind.FailedPrecondition, ErrorReasons.NodeDraining, $"Node '{_node}' drains and takes no new work.");
         return false;
     }
+
+    // As an operator wants it, or because the agent is about to stop.
+    private bool Drains(NodeSession session) => _state.Drained || session.Draining;
 
     private static void Say(NodeSession session, ConnectResponse message) => session.Bridge.Tell(new ToNode(session.Epoch, message));
 

@@ -18,8 +18,6 @@ public sealed partial class NodeActor
     private bool _sessionOpen;
     private long _epoch;
     private Attach? _attaching;
-    // An operator's wish; it lasts over connections of the node, not over a restart of the hub.
-    private bool _drain;
 
     private void OnAttach(Attach m)
     {
@@ -188,7 +186,7 @@ public sealed partial class NodeActor
         }
 
         m.Bridge.Tell(new Attached(epoch, positions, Self));
-        if (_drain)
+        if (_state.Drained)
         {
             // The agent forgets it at each connection.
             session.Draining = true;

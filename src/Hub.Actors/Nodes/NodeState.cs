@@ -45,6 +45,8 @@ public sealed class NodeState
     public SessionClosed? SessionEnd { get; private set; }
     /// <summary>Bytes made durable in the newest session.</summary>
     public long SessionBytes { get; private set; }
+    /// <summary>An operator wants it to take no new work.</summary>
+    public bool Drained { get; private set; }
     /// <summary>The newest session has not ended.</summary>
     public bool SessionOpen => Session is not null && (SessionEnd is null || SessionEnd.Epoch < Session.Epoch);
     /// <summary>Histories by name, those of commands included.</summary>
@@ -120,6 +122,9 @@ public sealed class NodeState
             case NodeEvent.EventOneofCase.TerminalPurged:
                 Purge(e.TerminalPurged.Name);
                 break;
+            case NodeEvent.EventOneofCase.DrainSet:
+                Drained = e.DrainSet.On;
+                break;
             case NodeEvent.EventOneofCase.Forgotten:
                 Clear();
                 break;
@@ -145,6 +150,7 @@ public sealed class NodeState
             Session = Session,
             SessionEnd = SessionEnd,
             SessionBytes = SessionBytes,
+            Drained = Drained,
         };
         foreach (var history in _histories.Values)
             snapshot.Terminals.Add(history.Capture());
@@ -163,6 +169,7 @@ public sealed class NodeState
             Session = snapshot.Session,
             SessionEnd = snapshot.SessionEnd,
             SessionBytes = snapshot.SessionBytes,
+            Drained = snapshot.Drained,
         };
         foreach (var stored in snapshot.Terminals)
             state.Add(TerminalHistory.Restore(stored, state.SettingsFor(stored.Kind)));
@@ -252,6 +259,7 @@ public sealed class NodeState
         ClaimHash = null;
         RegisteredUnixUs = 0;
         SessionBytes = 0;
+        Drained = false;
         // The epoch goes on: a later claim of the name must not be given one that an old session still uses.
         _histories.Clear();
         _live.Clear();

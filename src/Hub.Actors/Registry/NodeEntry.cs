@@ -72,7 +72,7 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
             return;
         Figures = beat.Figures;
         Unacknowledged = beat.UnacknowledgedBytes;
-        SkewUs = beat.TimeUnixUs - report.SeenUnixUs;
+        SkewUs = UnixTime.Hold(beat.TimeUnixUs) - report.SeenUnixUs;
     }
 
     public Node View()

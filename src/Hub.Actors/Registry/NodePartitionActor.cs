@@ -90,6 +90,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
     protected override void PostStop()
     {
         _hub.Metrics.NodesKnown(-_nodes.Count);
+        RefuseEarly();
         foreach (var entry in _nodes.Values)
         {
             DropBuffer(entry);
@@ -593,6 +594,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
         _hub.Metrics.NodesKnown(_nodes.Count);
         if (_nodes.Count > 0)
             HubLog.PartitionReady(_hub.Log, _partition, _nodes.Count);
+        _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, -_early.Count);
         while (_early.TryDequeue(out var early))
             Self.Tell(early.Message, early.Sender);
     }
@@ -639,8 +641,7 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
         if (_handingOff)
             return;
         _handingOff = true;
-        while (_early.TryDequeue(out var early))
-            RefuseBuffered(early.Message, early.Sender);
+        RefuseEarly();
         foreach (var entry in _nodes.Values)
         {
             DropBuffer(entry);
@@ -667,6 +668,14 @@ public sealed class NodePartitionActor : UntypedActor, IWithTimers
         if (message is StartPartition && _early.Any(e => e.Message is StartPartition && e.Sender.Equals(Sender)))
             return;
         _early.Enqueue((message, Sender));
+        _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, 1);
+    }
+
+    private void RefuseEarly()
+    {
+        _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, -_early.Count);
+        while (_early.TryDequeue(out var early))
+            RefuseBuffered(early.Message, early.Sender);
     }
 
     private void DropBuffer(NodeEntry entry)

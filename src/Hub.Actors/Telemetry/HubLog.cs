@@ -53,6 +53,9 @@ internal static partial class HubLog
     [LoggerMessage(2301, LogLevel.Information, "In the last {Interval}: {Heartbeats} heartbeats of {Streams} node stream(s)")]
     public static partial void HeartbeatSummary(ILogger log, TimeSpan interval, long heartbeats, int streams);
 
+    [LoggerMessage(2303, LogLevel.Debug, "Node {Node} says hello, connected {Reconnects} time(s) before, its clock {Skew} from the hub's; its last connection ended: {LastDisconnect}")]
+    public static partial void HelloTaken(ILogger log, string node, uint reconnects, TimeSpan skew, string lastDisconnect);
+
     [LoggerMessage(2302, LogLevel.Warning, "Node {Node} broke the protocol: {Reason}")]
     public static partial void ProtocolError(ILogger log, string node, string reason);
 }

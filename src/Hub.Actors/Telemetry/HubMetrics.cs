@@ -234,6 +234,7 @@ public sealed class HubMetrics : IDisposable
     {
         HubQueue.Admission => "admission",
         HubQueue.BridgeOutbound => "bridge_outbound",
+        HubQueue.BridgeInbound => "bridge_inbound",
         HubQueue.NodePending => "node_pending",
         HubQueue.NodeInputs => "node_inputs",
         HubQueue.PartitionBuffer => "partition_buffer",
@@ -261,11 +262,13 @@ public enum HubQueue
     Admission,
     /// <summary>Messages waiting to be written to node streams.</summary>
     BridgeOutbound,
+    /// <summary>Messages of node streams that were read and not dealt with yet.</summary>
+    BridgeInbound,
     /// <summary>Bytes of nodes, output and all else, that wait for the write under way.</summary>
     NodePending,
     /// <summary>Inputs and other requests whose answer a node still owes.</summary>
     NodeInputs,
-    /// <summary>Messages kept by partitions for node actors being made.</summary>
+    /// <summary>Messages kept by partitions for node actors being made, or until they know their nodes.</summary>
     PartitionBuffer,
     /// <summary>Readers waiting for output.</summary>
     Readers,

@@ -1,3 +1,4 @@
+using Hub.Host.Services;
 
 namespace Hub.Host.Hosting;
 
@@ -24,6 +25,7 @@ public static class HubApplication
         var app = builder.Build();
         app.UseHostFiltering();
         return app
+            .UseErrorDetails()
             .MapHubHealth()
             .MapHubServices();
     }

@@ -285,13 +285,15 @@ public sealed partial class HubEndpoint
                 }
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or IOException or RpcException)
+        catch (Exception e) when (e is OperationCanceledException or IOException || (e is RpcException && ended.IsCancellationRequested))
         {
-            // The client is gone; what it typed is on its way.
+            // The client is gone; what it typed is on its way. A message that cannot be read, too large a one, is the call's failure.
         }
-
-        await Task.WhenAll(pending).ConfigureAwait(false);
-        await ended.CancelAsync().ConfigureAwait(false);
+        finally
+        {
+            await Task.WhenAll(pending).ConfigureAwait(false);
+            await ended.CancelAsync().ConfigureAwait(false);
+        }
     }
 
     private async Task<WatchNodesResponse?> ChangeAsync(string name, MeshEvent e, LabelSelector selector, ShownNodes shown, ServerCallContext context)

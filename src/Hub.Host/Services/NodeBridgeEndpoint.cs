@@ -94,14 +94,23 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
             while (await requestStream.MoveNext(cancellationToken).ConfigureAwait(false))
             {
                 await stream.MayReadAsync(cancellationToken).ConfigureAwait(false);
+                stream.HasRead();
                 bridge.Tell(requestStream.Current);
             }
 
             bridge.Tell(new StreamEnded("stream-broken", "The node closed the stream without saying so."));
         }
+        catch (RpcException e) when (e.StatusCode == StatusCode.ResourceExhausted)
+        {
+            bridge.Tell(new EndStream(DisconnectReason.ProtocolError, "protocol-error", "The node sent a message of more than the hub takes (akkahub.grpc.max-message)."));
+        }
         catch (Exception e) when (e is OperationCanceledException or IOException or RpcException or InvalidOperationException)
         {
             bridge.Tell(new StreamEnded("stream-broken", "The connection broke."));
+        }
+        finally
+        {
+            stream.HasReadAll();
         }
     }
 }

@@ -25,6 +25,7 @@ internal sealed class NodeStream(IServerStreamWriter<ConnectResponse> writer, Hu
     private readonly SemaphoreSlim _unprocessed = new(MaxUnprocessed);
     private Failure? _failure;
     private int _completed;
+    private int _inbound;
 
     /// <summary>Why the stream ends, if it does not end in order.</summary>
     public Failure? Failure => Volatile.Read(ref _failure);
@@ -37,7 +38,12 @@ internal sealed class NodeStream(IServerStreamWriter<ConnectResponse> writer, Hu
         return true;
     }
 
-    public void Processed() => _unprocessed.Release();
+    public void Processed()
+    {
+        _unprocessed.Release();
+        if (Interlocked.Decrement(ref _inbound) >= 0)
+            hub.Metrics.QueueDepth(HubQueue.BridgeInbound, -1);
+    }
 
     public void Complete(Failure? failure)
     {
@@ -49,6 +55,16 @@ internal sealed class NodeStream(IServerStreamWriter<ConnectResponse> writer, Hu
 
     /// <summary>Waits until another message may be read.</summary>
     public Task MayReadAsync(CancellationToken cancellationToken) => _unprocessed.WaitAsync(cancellationToken);
+
+    /// <summary>A message goes to the bridge.</summary>
+    public void HasRead()
+    {
+        Interlocked.Increment(ref _inbound);
+        hub.Metrics.QueueDepth(HubQueue.BridgeInbound, 1);
+    }
+
+    /// <summary>Nothing more is read. What the bridge left unread counts no longer, and if it still reads some, not twice.</summary>
+    public void HasReadAll() => hub.Metrics.QueueDepth(HubQueue.BridgeInbound, -Interlocked.Exchange(ref _inbound, int.MinValue / 2));
 
     /// <summary>The one loop that writes the stream; ends when the stream is completed and the queue is written.</summary>
     public async Task WriteAsync(CancellationToken cancellationToken)

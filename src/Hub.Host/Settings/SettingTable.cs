@@ -17,7 +17,7 @@ public static class SettingTable
         Of("akkahub.data-dir", new TextKind("a directory", FullPath), "Where the hub keeps everything: store, tokens, its own node. Made with mode 0700. Empty for $XDG_DATA_HOME/akkahub or ~/.local/share/akkahub.", s => s.Host.DataDir, "--data-dir"),
         Of("akkahub.bind", new TextKind("a loopback address (listening elsewhere needs TLS, which this version has not)", Loopback), "Address the listeners bind to.", s => s.Host.Bind, "--bind"),
         Of("akkahub.grpc.port", Port, "Port of the gRPC listener (cleartext HTTP/2); 0 for any free one, which hub.json tells.", s => s.Host.GrpcPort, "--grpc-port"),
-        Of("akkahub.grpc.max-message", Size<int>(128 * 1024, 64 * 1024 * 1024), "Largest message a client or node may send.", s => s.Host.MaxMessageBytes),
+        Of("akkahub.grpc.max-message", Size<int>(512 * 1024, 64 * 1024 * 1024), "Largest message a client or node may send. The least takes the largest command.", s => s.Host.MaxMessageBytes),
         Of("akkahub.grpc.max-streams-per-connection", Int("calls", 100, 1_000_000), "Most gRPC calls under way on one connection.", s => s.Host.MaxStreamsPerConnection),
         Of("akkahub.http.port", Port, "Port of the HTTP listener (HTTP/1.1: health); 0 for any free one.", s => s.Host.HttpPort, "--http-port"),
         Of("akkahub.remote.port", Port, "Port on which members talk to each other; 0 for any free one.", s => s.Host.RemotePort, "--remote-port"),

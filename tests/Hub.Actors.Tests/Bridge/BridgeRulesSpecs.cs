@@ -1,4 +1,5 @@
 using AkkaHub.V1;
+using FsCheck.Xunit;
 using Google.Protobuf;
 using Hub.Actors.Bridge;
 
@@ -37,6 +38,7 @@ public sealed class BridgeRulesSpecs
         { "streams", h => h.Streams.Add(Stream(s => s.Kind = StreamKind.Command)) },
         { "streams", h => h.Streams.Add(Stream(s => s.Name = "cmd/x")) },
         { "streams", h => h.Streams.Add(Stream(s => s.Size = new TerminalSize { Cols = 2001, Rows = 1 })) },
+        { "streams", h => h.Streams.Add(Stream(s => s.CommandLine = new string('x', 4097))) },
         { "streams", h => { h.Streams.Add(Stream(_ => { })); h.Streams.Add(Stream(s => s.Name = "b")); } },
     };
 
@@ -52,6 +54,8 @@ public sealed class BridgeRulesSpecs
         { "name", new() { TerminalOpened = new TerminalOpened { Name = "cmd/a", Size = Size(1, 1), Incarnation = Good } } },
         { "size", new() { TerminalOpened = new TerminalOpened { Name = "a", Incarnation = Good } } },
         { "size", new() { TerminalOpened = new TerminalOpened { Name = "a", Size = Size(0, 1), Incarnation = Good } } },
+        { "command line", new() { TerminalOpened = new TerminalOpened { Name = "a", Incarnation = Good, Size = Size(1, 1), CommandLine = new string('é', 2049) } } },
+        { "lag", new() { Heartbeat = new NodeHeartbeat { UnacknowledgedBytes = -1 } } },
         { "resize", new() { TerminalResized = new TerminalResized { Incarnation = Good, Size = Size(1, 2001) } } },
         { "resize", new() { TerminalResized = new TerminalResized { Incarnation = Good, Offset = -1, Size = Size(1, 1) } } },
         { "resize", new() { TerminalResized = new TerminalResized { Incarnation = Zero, Size = Size(1, 1) } } },
@@ -67,8 +71,12 @@ public sealed class BridgeRulesSpecs
         { "end", new() { CommandExited = new CommandExited { CommandId = "a", Incarnation = Zero } } },
         { "end", new() { CommandExited = new CommandExited { CommandId = "a", Incarnation = ByteString.CopyFrom(1) } } },
         { "end", new() { CommandExited = new CommandExited { CommandId = "a", FinalOffset = -1 } } },
-        { "end", new() { CommandExited = new CommandExited { CommandId = "a", Message = new string('x', 4097) } } },
-        { "result", new() { RequestResult = new RequestResult { Message = new string('x', 4097) } } },
+        { "end", new() { CommandExited = new CommandExited { CommandId = "a", Message = new string('x', 1025) } } },
+        { "result", new() { RequestResult = new RequestResult { Message = new string('x', 1025) } } },
+        { "end", new() { CommandExited = new CommandExited { CommandId = "a", Exit = new ProcessExit { Code = 256 } } } },
+        { "end", new() { CommandExited = new CommandExited { CommandId = "a", Exit = new ProcessExit { Code = -1 } } } },
+        { "end", new() { TerminalClosed = new TerminalClosed { Incarnation = Good, Exit = new ProcessExit { Code = 256 } } } },
+        { "end", new() { TerminalClosed = new TerminalClosed { Incarnation = Good, Exit = new ProcessExit { Signal = 128 } } } },
         { "draining", new() { Draining = new NodeDraining { Reason = new string('x', 256) } } },
         { "leaving", new() { Disconnect = new NodeDisconnect { Reason = new string('x', 256) } } },
         { "second hello", new() { Hello = new NodeHello() } },
@@ -101,6 +109,46 @@ public sealed class BridgeRulesSpecs
         BridgeRules.Check(new() { TerminalOutput = new TerminalOutput { Incarnation = Good, Data = ByteString.CopyFrom(new byte[10]) } }, 10).ShouldBeNull();
         BridgeRules.Check(new() { CommandExited = new CommandExited { CommandId = "a" } }, 10).ShouldBeNull();
         BridgeRules.Check(new() { Heartbeat = new NodeHeartbeat() }, 10).ShouldBeNull();
+        // The most that an agent says.
+        BridgeRules.Check(new() { CommandExited = new CommandExited { CommandId = "a", Exit = new ProcessExit { Code = 255, Signal = 127 }, Message = new string('x', 1024) } }, 10).ShouldBeNull();
+        BridgeRules.Check(new() { RequestResult = new RequestResult { Message = new string('x', 1024) } }, 10).ShouldBeNull();
+        BridgeRules.Check(new() { TerminalOpened = new TerminalOpened { Name = "a", Incarnation = Good, Size = Size(1, 1), CommandLine = new string('é', 2048) } }, 10).ShouldBeNull();
+    }
+
+    [Property(MaxTest = 500)]
+    public void Whatever_a_machine_says_its_figures_can_be_shown(double real, long whole)
+    {
+        var figures = new MachineFigures
+        {
+            Cpu = real,
+            Load1 = real,
+            Load5 = -real,
+            Load15 = 1 / real,
+            MemoryUsedBytes = whole,
+            MemoryTotalBytes = -whole,
+            DiskUsedBytes = long.MaxValue - whole,
+            DiskTotalBytes = long.MinValue + whole,
+            UptimeSeconds = whole,
+        };
+        BridgeRules.DropWrong(figures);
+        new[] { figures.Cpu, figures.Load1, figures.Load5, figures.Load15 }.ShouldAllBe(f => f >= 0 && f <= 1e6);
+        new[] { figures.MemoryUsedBytes, figures.MemoryTotalBytes, figures.DiskUsedBytes, figures.DiskTotalBytes }.ShouldAllBe(f => f >= 0 && f <= 1L << 60);
+        TimeSpan.FromSeconds(figures.UptimeSeconds).ShouldBeGreaterThanOrEqualTo(TimeSpan.Zero);
+        figures.Cpu.ShouldBe(real is >= 0 and <= 1 ? real : 0);
+        figures.UptimeSeconds.ShouldBe(whole is >= 0 and <= 4_000_000_000 ? whole : 0);
+    }
+
+    [Theory]
+    [InlineData(double.NaN)]
+    [InlineData(double.PositiveInfinity)]
+    [InlineData(double.NegativeInfinity)]
+    [InlineData(-0.1)]
+    [InlineData(1.1)]
+    public void A_figure_that_is_none_is_not_known(double cpu)
+    {
+        var figures = new MachineFigures { Cpu = cpu, Load1 = 3, UptimeSeconds = 5 };
+        BridgeRules.DropWrong(figures);
+        figures.ShouldBe(new MachineFigures { Load1 = 3, UptimeSeconds = 5 });
     }
 
     [Fact]

@@ -77,6 +77,7 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
         var welcome = Said(m => m.Welcome);
         welcome.SessionEpoch.ShouldBe(6);
         welcome.HeartbeatIntervalMs.ShouldBe(5000u);
+        welcome.HubMember.ShouldBe(((ExtendedActorSystem)Sys).Provider.DefaultAddress.ToString());
         welcome.Streams.ShouldBe(
         [
             new StreamFlow { Incarnation = Id(1), AckOffset = 30, LimitOffset = 130, LimitMessages = 4 },
@@ -250,6 +251,14 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
 
         update.ShouldNotBeNull().FlowUpdate.Streams.ShouldContain(s => s.Incarnation == Id(1) && s.AckOffset == 50 && s.LimitMessages == 44);
         update.FlowUpdate.Streams.ShouldContain(s => s.Incarnation == Id(2) && s.Closed);
+    }
+
+    [Fact]
+    public void A_machine_that_does_not_know_itself_costs_its_node_nothing_but_the_figure()
+    {
+        var (bridge, node) = Welcomed();
+        bridge.Tell(new ConnectRequest { Heartbeat = new NodeHeartbeat { Figures = new MachineFigures { Cpu = double.NaN, Load1 = 2, UptimeSeconds = long.MaxValue } } });
+        node.ExpectMsg<LivenessReport>(Bound).Heartbeat!.Figures.ShouldBe(new MachineFigures { Load1 = 2 });
     }
 
     [Fact]

@@ -34,6 +34,57 @@ public sealed class NodeSessionSpecs : NodeActorSpec
         other.ExpectMsg<AttachRefused>(Bound).Failure.Kind.ShouldBe(FailureKind.PermissionDenied);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_drain_holds_until_it_is_undone_whatever_restarts(bool away)
+    {
+        if (!away)
+            Attach();
+        Journal.Close();
+        var asker = AskRaw(new DrainNodeRequest { On = true });
+        asker.ExpectNoMsg(Moment);
+        Journal.Open();
+        asker.ExpectMsg<NodeReply>(Bound).Response.ShouldBeOfType<DrainNodeResponse>();
+        if (!away)
+            Told(m => m.NodeDrain).On.ShouldBeTrue();
+        Restart();
+        var epoch = Attach().Epoch;
+        Told(m => m.NodeDrain).On.ShouldBeTrue();
+        // Said by the bridge before it heard of the drain.
+        Node.Tell(new LivenessReport(epoch, NodeStatus.Online, null, 1));
+        AskFailure(new OpenTerminalRequest { Name = Main }).Reason.ShouldBe(ErrorReasons.NodeDraining);
+        Ask<ListTerminalsResponse>(new ListTerminalsRequest()).NodeState.ShouldBe(NodeStatus.Draining);
+        Ask<DrainNodeResponse>(new DrainNodeRequest());
+        Told(m => m.NodeDrain).On.ShouldBeFalse();
+        Restart();
+        Attach();
+        Ask<ListTerminalsResponse>(new ListTerminalsRequest()).NodeState.ShouldBe(NodeStatus.Online);
+    }
+
+    [Fact]
+    public void A_drained_node_that_is_away_may_sleep_and_comes_back_drained()
+    {
+        Ask<DrainNodeResponse>(new DrainNodeRequest { On = true });
+        Watch(Node);
+        AdvanceUntil<NodeIdle>(Partition, TimeSpan.FromMinutes(1), 30);
+        Node.Tell(new StopNode(Force: false));
+        ExpectTerminated(Node, Bound);
+        var anew = Start();
+        anew.Tell(Attach(Hello(), Bridge.Ref), Bridge.Ref);
+        Told(m => m.NodeDrain).On.ShouldBeTrue();
+    }
+
+    [Fact]
+    public void A_drain_that_may_not_be_durable_is_not_said_to_be()
+    {
+        AllowErrors();
+        Attach();
+        Journal.FailWrites(static _ => new IOException("disk full"));
+        AskFailure(new DrainNodeRequest { On = true }).Reason.ShouldBe(ErrorReasons.StoreUnavailable);
+        Bridge.ExpectNoMsg(Moment);
+    }
+
     [Fact]
     public void Another_instance_is_refused_unless_it_takes_over()
     {

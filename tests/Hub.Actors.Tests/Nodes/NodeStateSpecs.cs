@@ -161,6 +161,9 @@ public sealed class NodeStateSpecs
                 case 15 when step == 255:
                     yield return new NodeEvent { Forgotten = new NodeForgotten { TimeUnixUs = step } };
                     break;
+                case 15:
+                    yield return new NodeEvent { DrainSet = new NodeDrainSet { On = step > 128 } };
+                    break;
             }
         }
     }

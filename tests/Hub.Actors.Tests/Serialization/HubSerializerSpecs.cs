@@ -1,5 +1,6 @@
 using Akka.Serialization;
 using Google.Protobuf;
+using Google.Protobuf.Reflection;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
 using Hub.Actors.Serialization;
@@ -40,6 +41,8 @@ public sealed class HubSerializerSpecs : ActorSpec
 
     public static TheoryData<string> StoredManifests => [.. HubSerializer.Stored.Keys];
 
+    public static TheoryData<string> GoldenFiles => [.. Samples.Golden.Keys];
+
     [Fact]
     public void Every_message_that_crosses_members_comes_back_as_it_was()
     {
@@ -66,13 +69,42 @@ public sealed class HubSerializerSpecs : ActorSpec
     }
 
     [Theory]
-    [MemberData(nameof(StoredManifests))]
-    public void What_an_earlier_release_stored_means_the_same_today(string manifest)
+    [MemberData(nameof(GoldenFiles))]
+    public void What_an_earlier_release_stored_means_the_same_today(string file)
     {
-        var golden = Path.Combine(AppContext.BaseDirectory, "Golden", manifest + ".hex");
-        File.Exists(golden).ShouldBeTrue($"a stored form needs its bytes in Golden/{manifest}.hex; those of today: {Convert.ToHexStringLower(Samples.Stored[manifest].ToByteArray())}");
+        var sample = Samples.Golden[file];
+        var golden = Path.Combine(AppContext.BaseDirectory, "Golden", file + ".hex");
+        File.Exists(golden).ShouldBeTrue($"a stored form needs its bytes in Golden/{file}.hex; those of today: {Convert.ToHexStringLower(sample.ToByteArray())}");
         var bytes = Convert.FromHexString(File.ReadAllText(golden).ReplaceLineEndings(""));
-        Serializer(Samples.Stored[manifest]).FromBinary(bytes, manifest).ShouldBe(Samples.Stored[manifest]);
+        Serializer(sample).FromBinary(bytes, file.Split('-')[0]).ShouldBe(sample);
+    }
+
+    [Fact]
+    public void Every_field_that_is_stored_stands_in_a_golden_file()
+    {
+        Samples.Stored.Values.ShouldBeSubsetOf(Samples.Golden.Values, "the newest form of each is among them");
+        var known = new HashSet<MessageDescriptor>();
+        var set = new HashSet<string>();
+        foreach (var sample in Samples.Stored.Values)
+            Walk(sample);
+        known.Where(d => d.FullName.StartsWith("akkahub.", StringComparison.Ordinal)).SelectMany(d => d.Fields.InDeclarationOrder()).Select(f => f.FullName)
+            .Except(set).ShouldBeEmpty("each field has a value in Samples.Stored");
+
+        void Walk(IMessage message)
+        {
+            known.Add(message.Descriptor);
+            foreach (var field in message.Descriptor.Fields.InDeclarationOrder())
+            {
+                var value = field.Accessor.GetValue(message);
+                if (value is System.Collections.ICollection { Count: 0 } || value is null or "" or 0 or 0L or 0u or false or ByteString { IsEmpty: true })
+                    continue;
+                if (field.FieldType == FieldType.Enum && !field.IsRepeated && Convert.ToInt32(value, System.Globalization.CultureInfo.InvariantCulture) == 0)
+                    continue;
+                set.Add(field.FullName);
+                foreach (var inner in value is IMessage one ? [one] : value is System.Collections.IEnumerable many and not System.Collections.IDictionary ? many.OfType<IMessage>() : [])
+                    Walk(inner);
+            }
+        }
     }
 
     [Fact]

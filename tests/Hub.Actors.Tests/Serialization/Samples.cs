@@ -44,7 +44,7 @@ internal static class Samples
         ];
     }
 
-    /// <summary>By manifest. The golden files were written from these; a field that is added later is not in them.</summary>
+    /// <summary>By manifest, with every field of today. A field that is added gets a value here, and its bytes a golden file of their own.</summary>
     public static IReadOnlyDictionary<string, IMessage> Stored { get; } = new Dictionary<string, IMessage>
     {
         ["s1"] = Events(),
@@ -56,11 +56,23 @@ internal static class Samples
         ["s7"] = new StoreProbed { Count = 42 },
     };
 
+    /// <summary>
+    /// What each golden file holds. 's1-2' is the second form of 's1': a released file never changes, so the fields that were
+    /// added since are missing in those before the newest.
+    /// </summary>
+    public static IReadOnlyDictionary<string, IMessage> Golden { get; } = new Dictionary<string, IMessage>(Stored.Where(s => s.Key is not ("s1" or "s2")))
+    {
+        ["s1"] = FirstEvents(),
+        ["s1-2"] = Stored["s1"],
+        ["s2"] = FirstSnapshot(),
+        ["s2-2"] = Stored["s2"],
+    };
+
     private static SessionOpened Session => new() { Epoch = 3, InstanceId = Id, BootId = "boot", TimeUnixUs = 1000 };
 
     private static SessionClosed SessionEnd => new() { Epoch = 2, Cause = "stream-broken", Message = "words", TimeUnixUs = 900, LastOffset = 77, UnacknowledgedBytes = 5 };
 
-    private static StreamOpened Opened => new() { Name = "main", Incarnation = Id, Kind = StreamKind.Terminal, Size = Size, TimeUnixUs = 10, CommandLine = "bash -l" };
+    private static StreamOpened Opened => new() { Name = "main", Incarnation = Id, Kind = StreamKind.Terminal, Size = Size, TimeUnixUs = 10, CommandLine = "bash -l", InstanceId = Id };
 
     private static OutputAppended Output => new()
     {
@@ -95,6 +107,7 @@ internal static class Samples
             Detach = true,
         },
         TimeUnixUs = 60,
+        InstanceId = Id,
     };
 
     private static CommandRunning Running => new() { CommandId = "c1", TimeUnixUs = 70 };
@@ -119,8 +132,24 @@ internal static class Samples
             new NodeEvent { TerminalPurged = new TerminalPurged { Name = "main" } },
             new NodeEvent { CommandDropped = new CommandDropped { CommandId = "c1" } },
             new NodeEvent { Forgotten = new NodeForgotten { TimeUnixUs = 90 } },
+            new NodeEvent { DrainSet = new NodeDrainSet { On = true, TimeUnixUs = 100 } },
         },
     };
+
+    private static NodeEvents FirstEvents()
+    {
+        var events = Events();
+        events.Events.RemoveAt(events.Events.Count - 1);
+        foreach (var e in events.Events)
+        {
+            if (e.StreamOpened is { } opened)
+                opened.InstanceId = ByteString.Empty;
+            if (e.CommandAccepted is { } accepted)
+                accepted.InstanceId = ByteString.Empty;
+        }
+
+        return events;
+    }
 
     private static NodeSnapshot Snapshot() => new()
     {
@@ -152,7 +181,18 @@ internal static class Samples
             },
         },
         Commands = { new StoredCommand { Accepted = Accepted, Running = Running, Finished = Finished } },
+        DeletionOwed = true,
+        Drained = true,
     };
+
+    private static NodeSnapshot FirstSnapshot()
+    {
+        var snapshot = Snapshot();
+        snapshot.DeletionOwed = snapshot.Drained = false;
+        snapshot.Terminals[0].Incarnations[0].Opened.InstanceId = ByteString.Empty;
+        snapshot.Commands[0].Accepted.InstanceId = ByteString.Empty;
+        return snapshot;
+    }
 
     private static NodeDescriptor Descriptor() => new()
     {
