@@ -10,15 +10,13 @@ namespace Hub.Actors.Bridge;
 /// <summary>
 /// One node's stream on this member: turns what the node says into messages for its actor and back, keeps the grants, and
 /// judges the heartbeats. Attaches through the registry once and talks to the node's actor directly; when that actor is
-/// restarted or moves, attaches again while the stream goes on, and the node is told to rewind.
+/// restarted or moves, attaches again while the stream goes on, and the node is told to rewind. The ways in and out stand in the other
+/// parts; this one is the stream's life, from attach to end, in one piece.
 /// </summary>
-public sealed class NodeBridgeActor : UntypedActor, IWithTimers
+public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
 {
-    private const int MaxStreams = 1024;
-    private const int MaxHeld = 2 * MaxStreams;
     private static readonly TimeSpan AttachTimeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan OutboundRetry = TimeSpan.FromMilliseconds(20);
 
     private sealed record Judge
     {
@@ -40,7 +38,6 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
     private readonly IActorRef _registry;
     private readonly HubRuntime _hub;
     private readonly Dictionary<IncarnationId, BridgeStream> _streams = [];
-    private readonly Dictionary<IncarnationId, StreamFlow> _heldFlows = [];
     private readonly HashSet<string> _dispatched = new(StringComparer.Ordinal);
     private readonly List<ConnectRequest> _held = [];
     private IActorRef? _node;
@@ -249,180 +246,6 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         Context.Stop(Self);
     }
 
-    private void OnInbound(ConnectRequest m)
-    {
-        if (_ended)
-            return;
-        if (!_welcomed)
-        {
-            Break("a message before the welcome");
-            return;
-        }
-
-        if (BridgeRules.Check(m, _hub.Settings.History.MaxChunkBytes) is { } wrong)
-        {
-            Break(wrong);
-            return;
-        }
-
-        Seen();
-        if (_judged == NodeStatus.Stale)
-        {
-            _judged = _draining ? NodeStatus.Draining : NodeStatus.Online;
-            Report(_lastSeenUs);
-        }
-
-        // Output is bounded by its credit, and a result answers a request of ours, of which there are only so many.
-        if (m.MessageCase is not (ConnectRequest.MessageOneofCase.TerminalOutput or ConnectRequest.MessageOneofCase.RequestResult) && !TakeControl())
-        {
-            Break($"more than {_hub.Settings.Flow.MaxControlMessages} messages a second without credit");
-            return;
-        }
-
-        switch (m.MessageCase)
-        {
-            case ConnectRequest.MessageOneofCase.Heartbeat:
-                OnHeartbeat(m.Heartbeat);
-                return;
-            case ConnectRequest.MessageOneofCase.Draining:
-                _draining = true;
-                _judged = NodeStatus.Draining;
-                Report(_lastSeenUs);
-                return;
-            case ConnectRequest.MessageOneofCase.Disconnect:
-                _ended = true;
-                _node?.Tell(new Detach(_epoch, "node-left", m.Disconnect.Reason, 0));
-                _outbound.Complete(null);
-                Context.Stop(Self);
-                return;
-            case ConnectRequest.MessageOneofCase.TerminalOpened:
-                Opened(m.TerminalOpened.Incarnation, new LiveStream
-                {
-                    Name = m.TerminalOpened.Name,
-                    Incarnation = m.TerminalOpened.Incarnation,
-                    Kind = StreamKind.Terminal,
-                    Size = m.TerminalOpened.Size,
-                    StartedUnixUs = m.TerminalOpened.TimeUnixUs,
-                    CommandLine = m.TerminalOpened.CommandLine,
-                });
-                break;
-            case ConnectRequest.MessageOneofCase.CommandStarted:
-                _dispatched.Remove(m.CommandStarted.CommandId);
-                Opened(m.CommandStarted.Incarnation, new LiveStream
-                {
-                    Name = Names.CommandStream(m.CommandStarted.CommandId),
-                    Incarnation = m.CommandStarted.Incarnation,
-                    Kind = StreamKind.Command,
-                    StartedUnixUs = m.CommandStarted.TimeUnixUs,
-                });
-                break;
-            // While this is held back its command stays listed: the attach would record a guess for one that nobody lists.
-            case ConnectRequest.MessageOneofCase.CommandExited when _node is not null:
-                _dispatched.Remove(m.CommandExited.CommandId);
-                break;
-        }
-
-        if (_ended || !PassStream(m))
-            return;
-        if (_node is not null)
-            _node.Tell(new FromNode(_epoch, m));
-        else if (m.MessageCase is ConnectRequest.MessageOneofCase.TerminalOpened or ConnectRequest.MessageOneofCase.CommandStarted or ConnectRequest.MessageOneofCase.CommandExited
-            && _held.Count < MaxHeld)
-            // Nothing would make the node say these again, and the attach that is on its way does not list what began after it:
-            // the node's actor would take such a stream for one it does not want. (An exit here is of a command never started.)
-            _held.Add(m);
-    }
-
-    /// <summary>Checks credit and rewind of a stream's message; false if it goes no further.</summary>
-    private bool PassStream(ConnectRequest m)
-    {
-        if (BridgeRules.StreamOf(m) is not { } id)
-            return true;
-        if (!_streams.TryGetValue(id, out var stream))
-        {
-            // Output without a grant: of a stream that was refused or has ended. A few may be on their way; a flood is a breach.
-            if (m.MessageCase != ConnectRequest.MessageOneofCase.TerminalOutput || TakeControl())
-                return true;
-            Break("output of streams it was given no credit for");
-            return false;
-        }
-
-        if (m.MessageCase == ConnectRequest.MessageOneofCase.TerminalOutput)
-        {
-            stream.Busy = true;
-            if (!stream.Credit.TryUse(m.TerminalOutput.Offset, m.TerminalOutput.Data.Length))
-            {
-                Break($"output of '{stream.Live.Name}' beyond its credit");
-                return false;
-            }
-        }
-
-        // Sent before the node read our rewind, or while its actor is being made again: it will come once more.
-        if (_node is not null && BridgeRules.RewindOf(m) >= stream.MinRewind)
-            return true;
-        if (m.MessageCase == ConnectRequest.MessageOneofCase.TerminalOutput)
-        {
-            stream.Credit.Return();
-            WriteFlow(id, Flow(id, stream));
-        }
-
-        return false;
-    }
-
-    private void Opened(Google.Protobuf.ByteString wireId, LiveStream live)
-    {
-        var id = IncarnationId.From(wireId);
-        if (_streams.ContainsKey(id))
-            return;
-        if (_streams.Count >= MaxStreams)
-        {
-            Break($"more than {MaxStreams} live streams");
-            return;
-        }
-
-        WriteFlow(id, Flow(id, Open(id, live, 0)));
-    }
-
-    private BridgeStream Open(IncarnationId id, LiveStream live, long durable)
-    {
-        var stream = new BridgeStream(live, new StreamCredit(durable, _hub.Settings.Flow, _hub.Budget));
-        _streams[id] = stream;
-        return stream;
-    }
-
-    private void OnProgress(Progress m)
-    {
-        if (m.Positions.Count == 0)
-            return;
-        var update = new FlowUpdate();
-        foreach (var position in m.Positions)
-        {
-            if (!_streams.TryGetValue(position.Incarnation, out var stream))
-            {
-                if (position.Closed)
-                    update.Streams.Add(new StreamFlow { Incarnation = position.Incarnation.ToByteString(), AckOffset = position.Durable, LimitOffset = position.Durable, Closed = true });
-                continue;
-            }
-
-            stream.Credit.Advance(position.Durable, position.Messages, position.Limit);
-            var flow = Flow(position.Incarnation, stream);
-            if (position.Closed)
-            {
-                flow.Closed = true;
-                stream.Credit.Close();
-                _streams.Remove(position.Incarnation);
-            }
-
-            update.Streams.Add(flow);
-        }
-
-        if (_heldFlows.Count > 0 || !_outbound.TryWrite(new ConnectResponse { FlowUpdate = update }))
-        {
-            foreach (var flow in update.Streams)
-                Hold(IncarnationId.From(flow.Incarnation), flow);
-        }
-    }
-
     private void OnToNode(ConnectResponse m)
     {
         switch (m.MessageCase)
@@ -443,18 +266,6 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         }
 
         Write(m);
-    }
-
-    private void OnHeartbeat(NodeHeartbeat beat)
-    {
-        if (beat.Figures is { } figures)
-            BridgeRules.DropWrong(figures);
-        _heartbeat = beat;
-        _intervalBefore = TimeSpan.Zero;
-        _hub.Load.Beat();
-        _hub.Metrics.Heartbeats();
-        if (_lastSeenUs - _lastReportUs >= ReportInterval.TotalMicroseconds)
-            Report(_lastSeenUs);
     }
 
     private void OnJudge()
@@ -510,20 +321,6 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
         _node?.Tell(new LivenessReport(_epoch, _judged, _heartbeat, _lastSeenUnixUs));
     }
 
-    private bool TakeControl()
-    {
-        var second = _lastSeenUs / 1_000_000;
-        if (second != _controlSecond)
-            (_controlSecond, _controlCount) = (second, 0);
-        return ++_controlCount <= _hub.Settings.Flow.MaxControlMessages;
-    }
-
-    private void Break(string why)
-    {
-        HubLog.ProtocolError(_hub.Log, _hello.Name, why);
-        End(DisconnectReason.ProtocolError, "protocol-error", $"The node sent {why}.");
-    }
-
     private void End(DisconnectReason reason, string cause, string message)
     {
         if (_ended)
@@ -546,50 +343,5 @@ public sealed class NodeBridgeActor : UntypedActor, IWithTimers
 
         _outbound.Complete(_welcomed ? null : new Failure(FailureKind.Unavailable, ErrorReasons.NotReady, message));
         Context.Stop(Self);
-    }
-
-    private static StreamFlow Flow(IncarnationId id, BridgeStream stream) => new()
-    {
-        Incarnation = stream.Live.Incarnation.IsEmpty ? id.ToByteString() : stream.Live.Incarnation,
-        AckOffset = stream.Credit.Durable,
-        LimitOffset = stream.Credit.LimitOffset,
-        LimitMessages = stream.Credit.LimitMessages,
-    };
-
-    /// <summary>Control: a node that reads so slowly that this does not fit is cut off; it comes back and resumes.</summary>
-    private void Write(ConnectResponse m)
-    {
-        FlushHeld();
-        if (!_outbound.TryWrite(m))
-        {
-            _hub.Metrics.QueueRejected(HubQueue.BridgeOutbound);
-            End(DisconnectReason.ProtocolError, "slow-node", "The node does not read its stream.");
-        }
-    }
-
-    /// <summary>Acknowledgements and grants are states, not events: if the queue is full the newest is kept and sent later.</summary>
-    private void WriteFlow(IncarnationId id, StreamFlow flow)
-    {
-        if (_heldFlows.Count > 0 || !_outbound.TryWrite(new ConnectResponse { FlowUpdate = new FlowUpdate { Streams = { flow } } }))
-            Hold(id, flow);
-    }
-
-    private void Hold(IncarnationId id, StreamFlow flow)
-    {
-        _heldFlows[id] = flow;
-        if (!Timers.IsTimerActive(FlushFlows.Instance))
-            Timers.StartSingleTimer(FlushFlows.Instance, FlushFlows.Instance, OutboundRetry);
-    }
-
-    private void FlushHeld()
-    {
-        if (_heldFlows.Count == 0)
-            return;
-        var update = new FlowUpdate();
-        update.Streams.Add(_heldFlows.Values);
-        if (_outbound.TryWrite(new ConnectResponse { FlowUpdate = update }))
-            _heldFlows.Clear();
-        else
-            Timers.StartSingleTimer(FlushFlows.Instance, FlushFlows.Instance, OutboundRetry);
     }
 }

@@ -1,0 +1,93 @@
+using Akka.Actor;
+using AkkaHub.Internal.V1;
+using AkkaHub.V1;
+using Hub.Actors.Nodes;
+using Hub.Actors.Telemetry;
+using Hub.Protocol;
+
+namespace Hub.Actors.Registry;
+
+// The durable list of nodes, which a child writes.
+public sealed partial class NodePartitionActor
+{
+    private readonly Queue<MembershipChanged> _unwritten = new();
+    private IActorRef? _membership;
+    private bool _membershipFailed;
+
+    private void StartMembership()
+    {
+        _membership = Context.ActorOf(MembershipActor.Props(_partition, _hub));
+        Context.Watch(_membership);
+    }
+
+    private void Write(MembershipChanged change)
+    {
+        _unwritten.Enqueue(change);
+        _membership?.Tell(new WriteMembership(change));
+    }
+
+    private void OnMembershipRecovered(IReadOnlyCollection<NodeDescriptor> nodes)
+    {
+        _membershipFailed = false;
+        if (_ready)
+        {
+            // It was made again: what it was asked and did not confirm is asked again; upserts and removals may repeat.
+            foreach (var change in _unwritten)
+                _membership.Tell(new WriteMembership(change));
+            return;
+        }
+
+        _ready = true;
+        foreach (var descriptor in nodes)
+        {
+            var entry = new NodeEntry(descriptor.Node, descriptor);
+            _nodes.Add(descriptor.Node, entry);
+            entry.Enter(NodeStatus.Offline, descriptor.LastSeenUnixUs);
+            // It was there when the hub stopped, or had lost its connection so shortly before that it was still dialling.
+            var dialling = descriptor.SessionEnd is { } end && end.Cause != "node-left"
+                && _startedUnixUs - end.TimeUnixUs < _hub.Settings.Liveness.StartGrace.TotalMicroseconds;
+            if (descriptor.Attached || dialling)
+            {
+                entry.WasExpected = true;
+                Enter(entry, NodeStatus.Connecting, "expected back");
+            }
+        }
+
+        _hub.Metrics.NodesKnown(_nodes.Count);
+        if (_nodes.Count > 0)
+            HubLog.PartitionReady(_hub.Log, _partition, _nodes.Count);
+        _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, -_early.Count);
+        while (_early.TryDequeue(out var early))
+            Self.Tell(early.Message, early.Sender);
+    }
+
+    private void OnMembershipWritten(MembershipChanged change)
+    {
+        // What was asked again of a child that was made again may be confirmed twice: acted on once, in the order it was asked.
+        if (!_unwritten.TryPeek(out var first) || !ReferenceEquals(first, change))
+            return;
+        _unwritten.Dequeue();
+        foreach (var descriptor in change.Upserts)
+        {
+            if (Entry(descriptor.Node) is not { Registering: true } entry)
+                continue;
+            entry.Registering = false;
+            if (entry.Buffer is { Count: > 0 } && entry.Stage == NodeEntry.ActorStage.None && !_handingOff)
+                Start(entry);
+        }
+
+        foreach (var node in change.Removed)
+        {
+            if (!_nodes.Remove(node, out var entry))
+                continue;
+            _hub.Metrics.NodesKnown(-1);
+            DropBuffer(entry);
+            _hub.Publish(Context.System, MeshEventType.NodeForgotten, Names.Node(node), "forgotten");
+            entry.Forgetter?.Tell(new NodeReply(new ForgetNodeResponse()));
+            entry.Forgetter = null;
+        }
+
+        if (_handingOff)
+            StopWhenDone();
+    }
+}
