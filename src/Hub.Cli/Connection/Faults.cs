@@ -98,7 +98,7 @@ internal static class Faults
             ErrorReasons.NotReady or ErrorReasons.StoreUnavailable => "try again in a moment",
             null when e.StatusCode == StatusCode.Unauthenticated => "give a token with --token or AKKAHUB_TOKEN",
             null when e.StatusCode == StatusCode.DeadlineExceeded => "it may have been done or not; look before you ask for it again",
-            null when e.StatusCode == StatusCode.Unimplemented => "the hub is older than this command line",
+            ErrorReasons.MethodUnknown => "the hub is older than this command line",
             _ => null,
         };
         var exitCode = e.StatusCode switch
