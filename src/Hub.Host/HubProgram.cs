@@ -88,12 +88,15 @@ public static class HubProgram
         try
         {
             await app.RunAsync().ConfigureAwait(false);
-            await Task.WhenAny(SqliteStoreSetup.StoppedAsync(system), Task.Delay(StoreStopTimeout)).ConfigureAwait(false);
         }
         catch (Exception e) when (!IsAddressInUse(e))
         {
             log.Failed(e);
             throw;
+        }
+        finally
+        {
+            await Task.WhenAny(SqliteStoreSetup.StoppedAsync(system), Task.Delay(StoreStopTimeout)).ConfigureAwait(false);
         }
 
         if (lifetime.StopRequested)

@@ -27,7 +27,7 @@ public static class NodeCommand
     /// <summary>Gives a command the agent's options and its action.</summary>
     internal static void AddTo(Command command)
     {
-        var hub = new Option<string?>("--hub") { Description = "Members of the hub, HOST[:PORT] or http(s)://HOST[:PORT], tried in turn [AKKAHUB_ADDR; else the local hub; else, with a token, 127.0.0.1:5100]", HelpName = "ADDR[,ADDR…]" };
+        var hub = new Option<string?>("--hub") { Description = "Members of the hub, HOST[:PORT] or http(s)://HOST[:PORT], tried in turn [AKKAHUB_ADDR; else the hub of this machine's data directory]", HelpName = "ADDR[,ADDR…]" };
         var name = new Option<string?>("--name") { Description = "The node's name, its identity at the hub [the host's name]", HelpName = "NAME" };
         var label = new Option<string[]>("--label", "-l") { Description = "A label; may be repeated", HelpName = "KEY=VALUE", Arity = ArgumentArity.OneOrMore };
         var allow = new Option<string[]>("--allow") { Description = "What the hub may do here: exec, terminal, none [exec,terminal]", HelpName = "WHAT[,WHAT]", Arity = ArgumentArity.OneOrMore };

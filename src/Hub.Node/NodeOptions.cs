@@ -160,7 +160,7 @@ internal static class NodeOptionsReader
         }
 
         if ((raw.Hub ?? NonEmpty(environment("AKKAHUB_ADDR")?.Trim())) is not { } text)
-            return (hasToken ? [HubAddress.Default.Uri] : [], LocalHub.DefaultDataDirectory(environment));
+            return ([], LocalHub.DefaultDataDirectory(environment));
 
         var source = raw.Hub is null ? "AKKAHUB_ADDR" : "--hub";
         var wrong = new List<string>();

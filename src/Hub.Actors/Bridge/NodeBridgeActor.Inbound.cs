@@ -32,7 +32,7 @@ public sealed partial class NodeBridgeActor
         Seen();
         if (_judged == NodeStatus.Stale)
         {
-            _judged = _draining ? NodeStatus.Draining : NodeStatus.Online;
+            _judged = _leaving || _drained ? NodeStatus.Draining : NodeStatus.Online;
             Report(_lastSeenUs);
         }
 
@@ -49,7 +49,7 @@ public sealed partial class NodeBridgeActor
                 OnHeartbeat(m.Heartbeat);
                 return;
             case ConnectRequest.MessageOneofCase.Draining:
-                _draining = true;
+                _leaving = true;
                 _judged = NodeStatus.Draining;
                 Report(_lastSeenUs);
                 return;

@@ -44,7 +44,8 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
     private long _epoch;
     private bool _welcomed;
     private bool _ended;
-    private bool _draining;
+    private bool _leaving;
+    private bool _drained;
     private uint _lastRewind;
     private NodeStatus _judged = NodeStatus.Online;
     private TimeSpan _interval;
@@ -259,8 +260,8 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
                 _dispatched.Add(m.CommandRun.CommandId);
                 break;
             case ConnectResponse.MessageOneofCase.NodeDrain:
-                _draining = m.NodeDrain.On;
-                _judged = _draining ? NodeStatus.Draining : NodeStatus.Online;
+                _drained = m.NodeDrain.On;
+                _judged = _leaving || _drained ? NodeStatus.Draining : NodeStatus.Online;
                 Report(_hub.ElapsedUs());
                 break;
         }

@@ -187,11 +187,11 @@ public sealed partial class NodeActor
         }
 
         m.Bridge.Tell(new Attached(epoch, positions, Self));
-        if (_state.Drained)
+        if (_state.Drained || m.Again)
         {
-            // The agent forgets it at each connection.
-            session.Draining = true;
-            Say(session, new ConnectResponse { NodeDrain = new NodeDrain { On = true } });
+            // The agent forgets it at each connection; on one that goes on it was perhaps changed while nobody could be told.
+            session.Draining = _state.Drained;
+            Say(session, new ConnectResponse { NodeDrain = new NodeDrain { On = _state.Drained } });
         }
 
         if (m.Again)

@@ -130,7 +130,17 @@ internal sealed class SqliteCheckpoints(string connectionString, HubMetrics? met
     {
         try
         {
-            RandomAccess.FlushToDisk(_database ??= OpenForGood());
+            _database ??= OpenForGood();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // SQLite synchronises it at the end, only later.
+            return;
+        }
+
+        try
+        {
+            RandomAccess.FlushToDisk(_database);
         }
         catch (IOException e)
         {

@@ -98,7 +98,9 @@ internal sealed class SqliteWriter
                 catch (Exception e)
                 {
                     Fail(made, e);
+                    Tell(made);
                     Close();
+                    continue;
                 }
 
                 Tell(made);

@@ -99,6 +99,7 @@ internal static class Faults
             null when e.StatusCode == StatusCode.Unauthenticated => "give a token with --token or AKKAHUB_TOKEN",
             null when e.StatusCode == StatusCode.DeadlineExceeded => "it may have been done or not; look before you ask for it again",
             ErrorReasons.MethodUnknown => "the hub is older than this command line",
+            null when e.StatusCode == StatusCode.Unimplemented => "the hub is older than this command line",
             _ => null,
         };
         var exitCode = e.StatusCode switch

@@ -68,6 +68,8 @@ internal sealed class AgentProcess(HostSettings settings, TimeProvider time) : I
             start.FileName = Path.ChangeExtension(library, null);
         }
 
+        // A token in the user's environment is for another hub; this one's is in its data directory.
+        start.Environment.Remove("AKKAHUB_TOKEN");
         foreach (var argument in (string[])["--name", NodeName, "--state-dir", StateDirectory, "--hub-data-dir", settings.DataDir, "--detach"])
             start.ArgumentList.Add(argument);
         try

@@ -57,6 +57,10 @@ public sealed class NodeSessionSpecs : NodeActorSpec
         Ask<ListTerminalsResponse>(new ListTerminalsRequest()).NodeState.ShouldBe(NodeStatus.Draining);
         Ask<DrainNodeResponse>(new DrainNodeRequest());
         Told(m => m.NodeDrain).On.ShouldBeFalse();
+        // On a connection that goes on the agent may not have been told.
+        Restart();
+        Attach(again: true);
+        Told(m => m.NodeDrain).On.ShouldBeFalse();
         Restart();
         Attach();
         Ask<ListTerminalsResponse>(new ListTerminalsRequest()).NodeState.ShouldBe(NodeStatus.Online);
