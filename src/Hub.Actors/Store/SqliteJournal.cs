@@ -9,13 +9,14 @@ using Akka.Persistence.Sql.Journal;
 namespace Hub.Actors.Store;
 
 /// <summary>
-/// The journal of the embedded store: read as Akka.Persistence.Sql does, written by the <see cref="SqliteWriter"/>, in the same
-/// tables. The plugin's own writes take a connection and a transaction for every deletion, and make the text of a statement for
-/// every group of rows, with the bytes as hexadecimal digits.
+/// The journal of the embedded store: the tables of Akka.Persistence.Sql, made by it, read with the <see cref="SqliteReader"/> and
+/// written by the <see cref="SqliteWriter"/>. The plugin's own writes take a connection and a transaction for every deletion, and
+/// make the text of a statement for every group of rows, with the bytes as hexadecimal digits.
 /// </summary>
 internal sealed class SqliteJournal : SqlWriteJournal
 {
     private readonly SqliteWriter _writer;
+    private readonly SqliteReader _reader;
     private readonly Akka.Serialization.Serialization _serialization;
     private readonly ConcurrentDictionary<string, Task> _underWay = new(StringComparer.Ordinal);
     private readonly string _writerId = Guid.NewGuid().ToString("N");
@@ -24,6 +25,7 @@ internal sealed class SqliteJournal : SqlWriteJournal
         : base(config)
     {
         _writer = SqliteStoreSetup.WriterOf(Context.System);
+        _reader = SqliteStoreSetup.ReaderOf(Context.System);
         _serialization = Context.System.Serialization;
     }
 
@@ -32,8 +34,12 @@ internal sealed class SqliteJournal : SqlWriteJournal
     {
         if (_underWay.TryGetValue(persistenceId, out var write))
             await write.WaitAsync(cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        return await base.ReadHighestSequenceNrAsync(persistenceId, fromSequenceNr, cancellationToken).ConfigureAwait(false);
+        return await _reader.HighestSequenceNumberAsync(persistenceId, fromSequenceNr, cancellationToken).ConfigureAwait(false);
     }
+
+    public override Task ReplayMessagesAsync(IActorContext context, string persistenceId, long fromSequenceNr, long toSequenceNr, long max,
+        Action<IPersistentRepresentation> recoveryCallback) => _reader.ReadEventsAsync(
+            persistenceId, fromSequenceNr, toSequenceNr, max, stored => recoveryCallback(Representation(persistenceId, stored)), CancellationToken.None);
 
     // The token is the circuit breaker's. A write is not taken back: its outcome would be unknown.
     protected override async Task<IImmutableList<Exception>> WriteMessagesAsync(IEnumerable<AtomicWrite> messages, CancellationToken cancellationToken)
@@ -85,6 +91,13 @@ internal sealed class SqliteJournal : SqlWriteJournal
         {
             _underWay.TryRemove(new KeyValuePair<string, Task>(id, write));
         }
+    }
+
+    private Persistent Representation(string id, in StoredEvent stored)
+    {
+        var form = stored.Form;
+        var payload = _serialization.Deserialize(form.Message, form.Serializer, form.Manifest);
+        return new Persistent(payload, form.SequenceNumber, id, form.Manifest, false, ActorRefs.NoSender, stored.WriterId, stored.Created);
     }
 
     private StoredForm Form(IPersistentRepresentation representation)

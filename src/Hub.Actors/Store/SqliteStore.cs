@@ -1,4 +1,3 @@
-using System.Data.Common;
 using Akka.Actor;
 using Akka.Actor.Setup;
 using Akka.Configuration;
@@ -9,7 +8,6 @@ using Akka.Persistence.Sql.Config;
 using Hub.Actors.Settings;
 using Hub.Actors.Telemetry;
 using LinqToDB;
-using LinqToDB.Interceptors;
 using Microsoft.Data.Sqlite;
 
 namespace Hub.Actors.Store;
@@ -58,9 +56,11 @@ public static class SqliteStore
 /// <summary>How journal and snapshots of an actor system reach the store: many connections that read, one that writes.</summary>
 public sealed class SqliteStoreSetup : Setup
 {
-    private readonly Func<ActorSystem, SqliteWriter> _create;
+    private readonly Func<ActorSystem, SqliteWriter> _createWriter;
+    private readonly Func<SqliteReader> _createReader;
     private readonly Lock _gate = new();
     private SqliteWriter? _writer;
+    private SqliteReader? _reader;
 
     /// <summary>The store of a data directory.</summary>
     /// <param name="dataDirectory">The data directory.</param>
@@ -76,8 +76,9 @@ public sealed class SqliteStoreSetup : Setup
             DefaultTimeout = (int)options.BusyTimeout.TotalSeconds,
         }.ToString();
         Plugin = new DataOptionsSetup(
-            new DataOptions().UseConnectionString(ProviderName.SQLiteMS, connectionString).UseInterceptor(new OffTheCallersThread()));
-        _create = system => new SqliteWriter(connectionString, options, metrics, TimeProvider.System, Logging.GetLogger(system, typeof(SqliteWriter)));
+            new DataOptions().UseConnectionString(ProviderName.SQLiteMS, connectionString));
+        _createReader = () => new SqliteReader(connectionString, options.BusyTimeout);
+        _createWriter = system => new SqliteWriter(connectionString, options, metrics, TimeProvider.System, Logging.GetLogger(system, typeof(SqliteWriter)));
     }
 
     /// <summary>What Akka.Persistence.Sql takes; an actor system needs both setups.</summary>
@@ -96,24 +97,36 @@ public sealed class SqliteStoreSetup : Setup
     /// <summary>The writer of an actor system, which lives as long as the system does.</summary>
     internal static SqliteWriter WriterOf(ActorSystem system)
     {
-        var setup = system.Settings.Setup.Get<SqliteStoreSetup>();
-        if (!setup.HasValue)
-            throw new ConfigurationException($"The embedded store needs a {nameof(SqliteStoreSetup)} in the actor system's setup.");
-        var store = setup.Value;
+        var store = Of(system);
         lock (store._gate)
         {
             if (store._writer is { } known)
                 return known;
-            var writer = store._writer = store._create(system);
+            var writer = store._writer = store._createWriter(system);
             system.RegisterOnTermination(writer.Stop);
             return writer;
         }
     }
 
-    /// <summary>SQLite's asynchronous calls run synchronously, and the plugin reads on the journal's own thread.</summary>
-    private sealed class OffTheCallersThread : ConnectionInterceptor
+    /// <summary>The reader of an actor system, which lives as long as the system does.</summary>
+    internal static SqliteReader ReaderOf(ActorSystem system)
     {
-        public override async Task ConnectionOpenedAsync(ConnectionEventData eventData, DbConnection connection, CancellationToken cancellationToken) =>
-            await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+        var store = Of(system);
+        lock (store._gate)
+        {
+            if (store._reader is { } known)
+                return known;
+            var reader = store._reader = store._createReader();
+            system.RegisterOnTermination(reader.Dispose);
+            return reader;
+        }
+    }
+
+    private static SqliteStoreSetup Of(ActorSystem system)
+    {
+        var setup = system.Settings.Setup.Get<SqliteStoreSetup>();
+        return setup.HasValue
+            ? setup.Value
+            : throw new ConfigurationException($"The embedded store needs a {nameof(SqliteStoreSetup)} in the actor system's setup.");
     }
 }
