@@ -125,10 +125,12 @@ public sealed record LivenessSettings
 /// <summary>How fast nodes are let in.</summary>
 public sealed record AdmissionSettings
 {
-    /// <summary>Attaches under way at once on a member.</summary>
+    /// <summary>Attaches under way at once on a member, and connections being greeted.</summary>
     public int MaxConcurrentAttaches { get; init; } = 256;
-    /// <summary>Streams that wait for their turn; beyond it they get UNAVAILABLE with a retry hint.</summary>
-    public int MaxWaiting { get; init; } = 16 * 1024;
+    /// <summary>Connections, and streams of nodes that share some, that wait for their turn; one more is refused.</summary>
+    public int MaxWaiting { get; init; } = 4096;
+    /// <summary>Longest wait for the turn; less than the 10 s an agent waits for its welcome.</summary>
+    public TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(5);
     /// <summary>Retry hint given before the hub is ready; spread at random up to twice this.</summary>
     public TimeSpan RetryHint { get; init; } = TimeSpan.FromSeconds(1);
 }

@@ -232,6 +232,7 @@ public sealed class HubMetrics : IDisposable
 
     private static string NameOf(HubQueue queue) => queue switch
     {
+        HubQueue.Connections => "connections",
         HubQueue.Admission => "admission",
         HubQueue.BridgeOutbound => "bridge_outbound",
         HubQueue.BridgeInbound => "bridge_inbound",
@@ -258,6 +259,8 @@ public enum IoDirection
 /// <summary>The hub's bounded queues.</summary>
 public enum HubQueue
 {
+    /// <summary>Connections that wait to be greeted.</summary>
+    Connections,
     /// <summary>Node streams that wait to be let in.</summary>
     Admission,
     /// <summary>Messages waiting to be written to node streams.</summary>

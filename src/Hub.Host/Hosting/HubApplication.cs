@@ -24,6 +24,7 @@ public static class HubApplication
 
         var app = builder.Build();
         app.UseHostFiltering();
+        app.Use(Greeting.OnCallAsync);
         return app
             .UseErrorDetails()
             .MapHubHealth()

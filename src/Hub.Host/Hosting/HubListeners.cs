@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Hub.Host.Settings;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace Hub.Host.Hosting;
@@ -61,6 +62,8 @@ public sealed class HubListeners
         kestrel.Listen(address, settings.GrpcPort, listen =>
         {
             listen.Protocols = HttpProtocols.Http2;
+            var line = kestrel.ApplicationServices.GetRequiredService<ConnectionLine>();
+            listen.Use(next => connection => line.OnConnectionAsync(connection, next));
             _grpc = listen;
         });
         kestrel.Listen(address, settings.HttpPort, listen =>
@@ -87,7 +90,11 @@ internal static class ListenerHosting
     {
         var listeners = new HubListeners();
         builder.Services.AddSingleton(listeners);
+        builder.Services.AddSingleton<ConnectionLine>();
         builder.WebHost.ConfigureKestrel(kestrel => listeners.Configure(kestrel, settings));
+        // All nodes of a large mesh may dial in the same second; whom the kernel has no room for until it is accepted
+        // hears nothing for a second and more. The kernel bounds it further (net.core.somaxconn).
+        builder.WebHost.UseSockets(sockets => sockets.Backlog = 4096);
         builder.Services.AddHostFiltering(options => options.AllowedHosts = AllowedHosts(IPAddress.Parse(settings.Bind)));
         builder.Services.AddGrpc(options =>
         {

@@ -5,8 +5,9 @@ using Hub.Actors.Telemetry;
 namespace Hub.Host.Services;
 
 /// <summary>
-/// Lets a burst of nodes in at the rate the store bears: so many attaches at once, the rest wait in a bounded line, and who
-/// finds the line full is told when to come back.
+/// Lets a burst of nodes in at the rate the store bears: so many attaches at once, the rest wait in a bounded line for a
+/// bounded time, and who gets no turn is told when to come back. Connections have been through <see cref="Hosting.ConnectionLine"/>
+/// before; this one counts for streams that share a connection.
 /// </summary>
 public sealed class NodeAdmission(HubRuntime hub) : IAsyncDisposable
 {
@@ -27,19 +28,25 @@ public sealed class NodeAdmission(HubRuntime hub) : IAsyncDisposable
         if (!hub.Readiness.IsReady)
             throw HubErrors.NotReady($"the hub is not ready: {string.Join("; ", hub.Readiness.Reasons.Values)}", RetryHint());
         hub.Metrics.QueueDepth(HubQueue.Admission, 1);
-        RateLimitLease lease;
+        RateLimitLease? lease = null;
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        patience.CancelAfter(hub.Settings.Admission.MaxWait);
         try
         {
-            lease = await _limiter.AcquireAsync(1, cancellationToken).ConfigureAwait(false);
+            lease = await _limiter.AcquireAsync(1, patience.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            // As if the line had been full when it came.
         }
         finally
         {
             hub.Metrics.QueueDepth(HubQueue.Admission, -1);
         }
 
-        if (lease.IsAcquired)
+        if (lease is { IsAcquired: true })
             return lease;
-        lease.Dispose();
+        lease?.Dispose();
         hub.Metrics.QueueRejected(HubQueue.Admission);
         throw HubErrors.NotReady("the hub is letting in as many nodes as it can; try again", RetryHint() * 5);
     }

@@ -5,6 +5,7 @@ using Grpc.Core;
 using Hub.Actors;
 using Hub.Actors.Bridge;
 using Hub.Host.Auth;
+using Hub.Host.Hosting;
 using Hub.Protocol;
 
 namespace Hub.Host.Services;
@@ -20,7 +21,11 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
     {
         var hello = await HearHelloAsync(requestStream, context.CancellationToken).ConfigureAwait(false);
         using var place = await admission.EnterAsync(context.CancellationToken).ConfigureAwait(false);
-        var stream = new NodeStream(responseStream, hub, place.Dispose);
+        var stream = new NodeStream(responseStream, hub, () =>
+        {
+            place.Dispose();
+            Greeting.End(context);
+        });
         var parent = await bridges.GetAsync(context.CancellationToken).ConfigureAwait(false);
         var bridge = await OpenAsync(parent, hello, stream).ConfigureAwait(false);
 

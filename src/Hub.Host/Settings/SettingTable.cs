@@ -70,8 +70,9 @@ public static class SettingTable
         Of("akkahub.liveness.forget-after", new DurationKind(TimeSpan.FromMinutes(1), TimeSpan.FromDays(3650), orNever: true), "Offline nodes are forgotten after this time.", s => s.Hub.Liveness.ForgetAfter),
         Of("akkahub.liveness.hello-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), "How long a node may take to say hello.", s => s.Hub.Liveness.HelloTimeout),
 
-        Of("akkahub.admission.max-concurrent-attaches", Int("attaches", 1, 100_000), "Attaches under way at once on a member.", s => s.Hub.Admission.MaxConcurrentAttaches),
-        Of("akkahub.admission.max-waiting", Int("streams", 0, 1_000_000), "Streams of nodes that wait for their turn; beyond it they get UNAVAILABLE with a retry hint.", s => s.Hub.Admission.MaxWaiting),
+        Of("akkahub.admission.max-concurrent-attaches", Int("attaches", 1, 100_000), "Attaches under way at once on a member, and connections being greeted.", s => s.Hub.Admission.MaxConcurrentAttaches),
+        Of("akkahub.admission.max-waiting", Int("connections", 0, 1_000_000), "Connections that wait for their turn to be greeted, and streams of nodes that share a connection; one more is refused with UNAVAILABLE.", s => s.Hub.Admission.MaxWaiting),
+        Of("akkahub.admission.max-wait", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1)), "Longest wait for the turn; who has not had it by then is refused with UNAVAILABLE. Below the 10 s an agent waits for its welcome, or the hub greets nodes that have gone.", s => s.Hub.Admission.MaxWait),
         Of("akkahub.admission.retry-hint", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), "Retry hint given before the hub is ready; spread at random up to twice this.", s => s.Hub.Admission.RetryHint),
 
         Of("akkahub.registry.partitions", Int("partitions", 1, 4096), "Number of partitions; stored with the data and never changed.", s => s.Hub.Registry.Partitions),
