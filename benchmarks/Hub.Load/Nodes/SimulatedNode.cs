@@ -15,6 +15,9 @@ public sealed class SimulatedNode
     private static readonly WriteOptions Flushed = new();
     private static readonly WriteOptions Buffered = new(WriteFlags.BufferHint);
 
+    /// <summary>How long the hub may take to answer hello, as with the shipped agent.</summary>
+    private static readonly TimeSpan WelcomeTimeout = TimeSpan.FromSeconds(10);
+
     private readonly Lock _gate = new();
     private readonly FleetOptions _options;
     private readonly FleetMeters _meters;
@@ -147,12 +150,14 @@ public sealed class SimulatedNode
     {
         using var session = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Task writing = Task.CompletedTask;
+        var welcomed = false;
         try
         {
             var dialled = _time.GetTimestamp();
             if (await _connection.ReachAsync().ConfigureAwait(false) is { } error)
                 return new SessionEnding($"Unavailable (not reached: {error})");
             using var call = _client.Connect(_headers, cancellationToken: session.Token);
+            session.CancelAfter(WelcomeTimeout);
             await call.RequestStream.WriteAsync(new ConnectRequest { Hello = Hello() }, session.Token).ConfigureAwait(false);
             if (!await call.ResponseStream.MoveNext(session.Token).ConfigureAwait(false))
                 return new SessionEnding("ended before welcome");
@@ -160,6 +165,9 @@ public sealed class SimulatedNode
                 return SessionEnding.Of(refusal);
             var welcome = call.ResponseStream.Current.Welcome
                 ?? throw new InvalidOperationException("the hub's first message is not a welcome");
+            welcomed = true;
+            session.CancelAfter(Timeout.InfiniteTimeSpan);
+            session.Token.ThrowIfCancellationRequested();
             _meters.Connect.Record(_time, dialled, _time.GetTimestamp());
             Begin(welcome);
             writing = WriteAsync(call.RequestStream, session.Token);
@@ -173,9 +181,10 @@ public sealed class SimulatedNode
 
             return new SessionEnding("stream ended by the hub");
         }
-        catch (Exception e) when (e is RpcException or OperationCanceledException or InvalidOperationException or IOException)
+        catch (Exception e)
         {
-            return SessionEnding.Of(e);
+            // Whatever it was, the node comes back, as the shipped agent does.
+            return !welcomed && session.IsCancellationRequested ? new SessionEnding("no welcome in time") : SessionEnding.Of(e);
         }
         finally
         {
