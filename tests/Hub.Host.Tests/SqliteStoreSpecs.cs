@@ -124,10 +124,29 @@ public sealed class SqliteStoreSpecs : IAsyncLifetime
         (await held).Count.ShouldBe(2);
     }
 
-    private async Task<ActorSystem> StartAsync(SqliteStoreOptions options)
+    /// <summary>The tables are the plugin's: it reads what the hub's own writer wrote, and the hub's own reader what the plugin wrote.</summary>
+    [Fact]
+    public async Task Plugin_and_own_reader_and_writer_read_each_other()
+    {
+        const string Plugin = """
+            akka.persistence.journal.sql.class = "Akka.Persistence.Sql.Journal.SqlWriteJournal, Akka.Persistence.Sql"
+            akka.persistence.snapshot-store.sql.class = "Akka.Persistence.Sql.Snapshot.SqlSnapshotStore, Akka.Persistence.Sql"
+            """;
+        var expected = 0;
+        foreach (var (plugin, events) in ((string, int)[])[("", 14), (Plugin, 23), ("", 7), (Plugin, 1)])
+        {
+            var system = await StartAsync(new SqliteStoreOptions(), plugin);
+            expected += events;
+            (await system.ActorOf(Props.Create(() => new Writer("w"))).Ask<Written>(new Write(events), Patience)).Count.ShouldBe(expected);
+            await _host!.StopAsync();
+        }
+    }
+
+    private async Task<ActorSystem> StartAsync(SqliteStoreOptions options, string hocon = "")
     {
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(null);
-        builder.Services.AddAkka("store", akka => akka.AddHocon("akka.loglevel = OFF\nakka.stdout-loglevel = OFF", HoconAddMode.Append).WithSqliteStore(_data.Path, options, _metrics));
+        builder.Services.AddAkka("store", akka => akka.AddHocon("akka.loglevel = OFF\nakka.stdout-loglevel = OFF", HoconAddMode.Append)
+            .WithSqliteStore(_data.Path, options, _metrics).AddHocon(hocon, HoconAddMode.Prepend));
         _host = builder.Build();
         await _host.StartAsync();
         return _host.Services.GetRequiredService<ActorSystem>();

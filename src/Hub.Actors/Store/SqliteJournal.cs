@@ -9,7 +9,7 @@ using Akka.Persistence.Sql.Journal;
 namespace Hub.Actors.Store;
 
 /// <summary>
-/// The journal of the embedded store: the tables of Akka.Persistence.Sql, made by it, read with the <see cref="SqliteReader"/> and
+/// The journal of the embedded store: the tables of Akka.Persistence.Sql, read with the <see cref="SqliteReader"/> and
 /// written by the <see cref="SqliteWriter"/>. The plugin's own writes take a connection and a transaction for every deletion, and
 /// make the text of a statement for every group of rows, with the bytes as hexadecimal digits.
 /// </summary>

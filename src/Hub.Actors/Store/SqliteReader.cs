@@ -21,10 +21,12 @@ internal readonly record struct StoredSnapshot(StoredForm Form, long Created);
 /// </summary>
 internal sealed class SqliteReader : IDisposable
 {
+    private static readonly int Turns = Math.Max(2, Environment.ProcessorCount);
     private readonly string _connectionString;
     private readonly TimeSpan _busyTimeout;
-    // SQLite's calls block, and what they wait for is a processor or the disk: more at once would not be faster.
-    private readonly SemaphoreSlim _turns = new(Math.Max(2, Environment.ProcessorCount));
+    // SQLite's calls block, and what they wait for is a processor or the disk: more at once would not be faster. A long replay holds
+    // its turn to its end; the journal's time-out is far beyond that of the longest.
+    private readonly SemaphoreSlim _turns = new(Turns);
     private readonly ConcurrentBag<Statements> _idle = [];
     private volatile bool _disposed;
 
@@ -61,6 +63,14 @@ internal sealed class SqliteReader : IDisposable
         _disposed = true;
         while (_idle.TryTake(out var statements))
             statements.Dispose();
+    }
+
+    /// <summary>Ends when, after <see cref="Dispose"/>, the last connection is closed.</summary>
+    public async Task StoppedAsync()
+    {
+        for (var turn = 0; turn < Turns; turn++)
+            await _turns.WaitAsync().ConfigureAwait(false);
+        Dispose();
     }
 
     private async Task<T> ReadAsync<T>(Func<Statements, T> read, CancellationToken cancellationToken)

@@ -6,7 +6,7 @@ using Akka.Persistence.Sql.Snapshot;
 namespace Hub.Actors.Store;
 
 /// <summary>
-/// The snapshots of the embedded store: the table of Akka.Persistence.Sql, made by it, read with the <see cref="SqliteReader"/> and
+/// The snapshots of the embedded store: the table of Akka.Persistence.Sql, read with the <see cref="SqliteReader"/> and
 /// written by the <see cref="SqliteWriter"/>.
 /// </summary>
 internal sealed class SqliteSnapshots : SqlSnapshotStore

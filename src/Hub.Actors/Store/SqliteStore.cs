@@ -53,7 +53,7 @@ public static class SqliteStore
     }
 }
 
-/// <summary>How journal and snapshots of an actor system reach the store: many connections that read, one that writes.</summary>
+/// <summary>How journal and snapshots of an actor system reach the store: a few connections that read, one that writes.</summary>
 public sealed class SqliteStoreSetup : Setup
 {
     private readonly Func<ActorSystem, SqliteWriter> _createWriter;
@@ -85,13 +85,15 @@ public sealed class SqliteStoreSetup : Setup
     public DataOptionsSetup Plugin { get; }
 
     /// <summary>
-    /// Ends when nothing of an actor system that has ended writes to the store any more; at once if it has no such store. Until then
+    /// Ends when an actor system that has ended has let go of the store; at once if it has no such store. Until then
     /// the data directory is not another's to take.
     /// </summary>
     public static Task StoppedAsync(ActorSystem system)
     {
         var store = system.Settings.Setup.Get<SqliteStoreSetup>();
-        return store.HasValue && store.Value._writer is { } writer ? writer.Stopped : Task.CompletedTask;
+        return store.HasValue
+            ? Task.WhenAll(store.Value._writer?.Stopped ?? Task.CompletedTask, store.Value._reader?.StoppedAsync() ?? Task.CompletedTask)
+            : Task.CompletedTask;
     }
 
     /// <summary>The writer of an actor system, which lives as long as the system does.</summary>
