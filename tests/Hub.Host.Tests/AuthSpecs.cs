@@ -96,7 +96,7 @@ public sealed class AuthInterceptorSpecs : IAsyncLifetime
         var settings = new AllSettings { Host = new HostSettings { DataDir = _data.Path, GrpcPort = 0, HttpPort = 0, LocalNode = false } };
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
-        builder.AddHubCore(settings, TimeProvider.System).AddHubAuth(_admin).AddHubListeners(settings.Host).AddLocalNode();
+        builder.AddHubCore(settings, TimeProvider.System).AddHubAuth(_admin).AddHubListeners(settings.Host).AddHubServices().AddLocalNode();
         builder.Services.Configure<Grpc.AspNetCore.Server.GrpcServiceOptions>(options => options.EnableDetailedErrors = true);
         builder.Services.AddSingleton(_ => Akka.Actor.ActorSystem.Create("none", "akka.loglevel = OFF"));
         builder.Services.AddSingleton<FakeHub>();

@@ -119,9 +119,9 @@ public sealed class ConnectionLineSpecs : IDisposable
     }
 
     [Fact]
-    public async Task A_connection_that_calls_nothing_is_greeted_no_longer_than_a_hello_may_take()
+    public async Task A_connection_that_calls_nothing_does_not_keep_others_waiting()
     {
-        await using var line = Line(new Readiness(), concurrent: 1, hello: TimeSpan.FromMilliseconds(100));
+        await using var line = Line(new Readiness(), concurrent: 1);
         var silent = Come(line);
         var next = Come(line);
         await next.Passed.WaitAsync(Patience);
@@ -129,11 +129,10 @@ public sealed class ConnectionLineSpecs : IDisposable
         silent.Done.IsCompleted.ShouldBeFalse();
     }
 
-    private ConnectionLine Line(Readiness readiness, int concurrent = 8, int waiting = 8, TimeSpan? wait = null, TimeSpan? hello = null) => new(new HubRuntime(
+    private ConnectionLine Line(Readiness readiness, int concurrent = 8, int waiting = 8, TimeSpan? wait = null) => new(new HubRuntime(
         new HubSettings
         {
             Admission = new AdmissionSettings { MaxConcurrentAttaches = concurrent, MaxWaiting = waiting, MaxWait = wait ?? Long },
-            Liveness = new LivenessSettings { HelloTimeout = hello ?? Long },
         },
         _metrics, readiness, TimeProvider.System, NullLogger.Instance));
 

@@ -25,7 +25,7 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
 
     public async Task InitializeAsync()
     {
-        _run = RunAsync(Isolated(_data.Path, "--set", "registry.partitions=2", "--set", "log.level=error"), start =>
+        _run = RunAsync(Isolated(_data.Path, "--set", "registry.partitions=2", "--set", "log.level=error", "--set", "admission.max-concurrent-attaches=1"), start =>
         {
             var app = HubApplication.Build(start);
             _built.SetResult(app);
@@ -50,6 +50,17 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
         _app?.Services.GetRequiredService<HubLifetime>().RequestStop(localNode: false);
         await _run.WaitAsync(Patience);
         _data.Dispose();
+    }
+
+    /// <summary>The hub greets one connection at a time here: the first node's place would be free only when it leaves.</summary>
+    [Fact]
+    public async Task A_node_that_has_its_welcome_keeps_nobody_waiting()
+    {
+        using var first = GrpcChannel.ForAddress(_app.Services.GetRequiredService<HubListeners>().Grpc);
+        using var second = GrpcChannel.ForAddress(_app.Services.GetRequiredService<HubListeners>().Grpc);
+        await using var one = await ConnectAsync(first, "n1");
+        await using var other = await ConnectAsync(second, "n2");
+        await _hub.GetHubAsync(new(), _token);
     }
 
     [Fact]
@@ -217,12 +228,14 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
         return (failure.StatusCode, HubErrors.ReasonOf(failure));
     }
 
-    private async Task<EdgeNode> ConnectAsync(params (string Key, string Value)[] labels)
+    private Task<EdgeNode> ConnectAsync(params (string Key, string Value)[] labels) => ConnectAsync(_channel, "n1", labels);
+
+    private async Task<EdgeNode> ConnectAsync(GrpcChannel channel, string name, params (string Key, string Value)[] labels)
     {
-        var node = new EdgeNode(new NodeBridgeService.NodeBridgeServiceClient(_channel).Connect(_token));
+        var node = new EdgeNode(new NodeBridgeService.NodeBridgeServiceClient(channel).Connect(_token));
         var hello = new NodeHello
         {
-            Name = "n1",
+            Name = name,
             ClaimKey = ByteString.CopyFrom(new byte[32]),
             InstanceId = EdgeNode.Id(1),
             Capabilities = { NodeCapability.Terminal, NodeCapability.Exec },

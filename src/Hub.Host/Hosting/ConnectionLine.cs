@@ -4,15 +4,16 @@ using Grpc.Core;
 using Hub.Actors;
 using Hub.Actors.Telemetry;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 
 namespace Hub.Host.Hosting;
 
 /// <summary>
 /// The line in front of the gRPC listener. When all nodes of a large mesh dial at once, the hub greets so many connections at a
-/// time (<c>akkahub.admission.max-concurrent-attaches</c>); the others wait for their turn without a byte of them being read, in a
-/// line bounded in number (<c>max-waiting</c>) and in time (<c>max-wait</c>), and who finds no place in it, or does not get its turn
-/// in time, is reset, which to gRPC is UNAVAILABLE. So whoever is greeted is greeted while it still listens: a hub that works on
-/// all of them at once is too late for each, and they dial again.
+/// time (<c>akkahub.admission.max-concurrent-attaches</c>); the others wait for their turn before anything of theirs is handled, in
+/// a line bounded in number (<c>max-waiting</c>) and in time (<c>max-wait</c>), and who finds no place in it, or does not get its
+/// turn in time, is reset, which to gRPC is UNAVAILABLE. So whoever is greeted is greeted while it still listens: a hub that works
+/// on all of them at once is too late for each, and they dial again.
 /// <para>Until the hub is ready for the first time only a handful is answered (with UNAVAILABLE and a retry hint, as the calls say);
 /// the others wait as above. Those who dial then must not take the processors that the hub is starting on.</para>
 /// </summary>
@@ -51,14 +52,16 @@ internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
             }
         }
 
-        if (await EnterAsync(connection.ConnectionClosed).ConfigureAwait(false) is not { } place)
+        var came = hub.Time.GetTimestamp();
+        if (await EnterAsync(connection).ConfigureAwait(false) is not { } place)
         {
-            hub.Metrics.QueueRejected(HubQueue.Connections);
+            if (!connection.ConnectionClosed.IsCancellationRequested)
+                hub.Metrics.QueueRejected(HubQueue.Connections);
             connection.Abort(new ConnectionAbortedException("As many connections wait to be greeted as the hub lets."));
             return;
         }
 
-        var greeting = new Greeting(place, hub.Time, hub.Settings.Liveness.HelloTimeout);
+        var greeting = new Greeting(place, hub.Time, hub.Time.GetElapsedTime(came));
         connection.Features.Set(greeting);
         try
         {
@@ -76,20 +79,22 @@ internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
     private bool HasBeenReady => _hasBeenReady || (_hasBeenReady = hub.Readiness.IsReady);
 
     /// <summary>A place among those being greeted; null if there was none in time, or the other side gave up.</summary>
-    private async Task<RateLimitLease?> EnterAsync(CancellationToken closed)
+    private async Task<RateLimitLease?> EnterAsync(ConnectionContext connection)
     {
         var place = _hasBeenReady ? _greetings.AttemptAcquire() : null;
         if (place is { IsAcquired: true })
             return place;
         place?.Dispose();
         using var patience = new CancellationTokenSource(hub.Settings.Admission.MaxWait, hub.Time);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, closed);
+        // The listener, when it stops, waits for every connection: it need not for these.
+        var stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? CancellationToken.None;
+        using var any = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, connection.ConnectionClosed, stopping);
         hub.Metrics.QueueDepth(HubQueue.Connections, 1);
         try
         {
-            if (!_hasBeenReady && !await ReadyAsync(either.Token).ConfigureAwait(false))
+            if (!_hasBeenReady && !await ReadyAsync(any.Token).ConfigureAwait(false))
                 return null;
-            place = await _greetings.AcquireAsync(1, either.Token).ConfigureAwait(false);
+            place = await _greetings.AcquireAsync(1, any.Token).ConfigureAwait(false);
             if (place.IsAcquired)
                 return place;
             place.Dispose();
@@ -112,7 +117,7 @@ internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
             if (Interlocked.Increment(ref _waitingEarly) > hub.Settings.Admission.MaxWaiting)
                 return false;
             await hub.Readiness.WhenReadyAsync(cancellationToken).ConfigureAwait(false);
-            return true;
+            return _hasBeenReady = true;
         }
         finally
         {
@@ -123,21 +128,31 @@ internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
 
 /// <summary>
 /// A connection's place among those being greeted. It ends, and the next one's begins, when its first call is a client's, when a node's
-/// has its welcome or is over, when no call came within the time for a hello, or with the connection.
+/// has its welcome or is over, when no call comes at all for <see cref="FirstCallWithin"/>, or with the connection.
 /// </summary>
 internal sealed class Greeting
 {
+    /// <summary>
+    /// How long a connection may be silent before its place is another's. It goes on, and may call later; but who connects ahead, or only
+    /// looks whether somebody listens, must not keep others waiting.
+    /// </summary>
+    internal static readonly TimeSpan FirstCallWithin = TimeSpan.FromSeconds(2);
     private static readonly object Key = new();
     private static readonly string NodeService = "/" + NodeBridgeService.Descriptor.FullName;
 
+    private readonly TimeSpan _waited;
     private ITimer? _silence;
     private RateLimitLease? _place;
 
     /// <summary>Begins it.</summary>
-    public Greeting(RateLimitLease place, TimeProvider time, TimeSpan longestSilence)
+    /// <param name="place">What ends with it.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="waited">How long the connection waited for its turn.</param>
+    public Greeting(RateLimitLease place, TimeProvider time, TimeSpan waited)
     {
         _place = place;
-        _silence = time.CreateTimer(static greeting => ((Greeting)greeting!).End(), this, longestSilence, Timeout.InfiniteTimeSpan);
+        _waited = waited;
+        _silence = time.CreateTimer(static greeting => ((Greeting)greeting!).End(), this, FirstCallWithin, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Ends it; more than once does no harm.</summary>
@@ -150,8 +165,11 @@ internal sealed class Greeting
         place.Dispose();
     }
 
-    /// <summary>The greeting of a call's connection has ended, if it has not.</summary>
-    public static void End(ServerCallContext call) => (call.UserState.TryGetValue(Key, out var greeting) ? (Greeting)greeting : null)?.End();
+    /// <summary>A node has its welcome: the greeting of its connection, if it is under way, ends.</summary>
+    public static void Welcomed(ServerCallContext call) => Of(call)?.End();
+
+    /// <summary>How long the connection of a node's call waited to be greeted; 0 if it was greeted before.</summary>
+    public static TimeSpan Waited(ServerCallContext call) => Of(call)?._waited ?? TimeSpan.Zero;
 
     /// <summary>Ends greetings as calls begin and end; before the gRPC services are mapped.</summary>
     public static async Task OnCallAsync(HttpContext http, RequestDelegate next)
@@ -169,6 +187,8 @@ internal sealed class Greeting
             return;
         }
 
+        // A node's call says hello in time or is ended, so that from here on no silence needs to be watched for.
+        Interlocked.Exchange(ref greeting._silence, null)?.Dispose();
         http.Items[Key] = greeting;
         try
         {
@@ -179,4 +199,6 @@ internal sealed class Greeting
             greeting.End();
         }
     }
+
+    private static Greeting? Of(ServerCallContext call) => call.UserState.TryGetValue(Key, out var greeting) ? (Greeting)greeting : null;
 }

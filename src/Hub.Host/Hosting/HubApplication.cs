@@ -23,8 +23,8 @@ public static class HubApplication
             .AddLocalNode();
 
         var app = builder.Build();
-        app.UseHostFiltering();
         app.Use(Greeting.OnCallAsync);
+        app.UseHostFiltering();
         return app
             .UseErrorDetails()
             .MapHubHealth()

@@ -22,18 +22,23 @@ public sealed class NodeAdmission(HubRuntime hub) : IAsyncDisposable
     public TimeSpan RetryHint() => hub.Settings.Admission.RetryHint * (1 + Random.Shared.NextDouble());
 
     /// <summary>Waits for a place; give it back when the node is attached or refused.</summary>
+    /// <param name="waited">How long the node has waited already; it waits no longer in all than the setting lets it.</param>
+    /// <param name="cancellationToken">The node gives up.</param>
     /// <exception cref="Grpc.Core.RpcException">UNAVAILABLE: the hub is not ready, or the line is full.</exception>
-    public async Task<RateLimitLease> EnterAsync(CancellationToken cancellationToken)
+    public async Task<RateLimitLease> EnterAsync(TimeSpan waited, CancellationToken cancellationToken)
     {
         if (!hub.Readiness.IsReady)
             throw HubErrors.NotReady($"the hub is not ready: {string.Join("; ", hub.Readiness.Reasons.Values)}", RetryHint());
         hub.Metrics.QueueDepth(HubQueue.Admission, 1);
         RateLimitLease? lease = null;
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        patience.CancelAfter(hub.Settings.Admission.MaxWait);
+        var left = hub.Settings.Admission.MaxWait - waited;
+        using var patience = new CancellationTokenSource(left > TimeSpan.Zero ? left : TimeSpan.Zero, hub.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, patience.Token);
         try
         {
-            lease = await _limiter.AcquireAsync(1, patience.Token).ConfigureAwait(false);
+            lease = _limiter.AttemptAcquire();
+            if (!lease.IsAcquired)
+                lease = await _limiter.AcquireAsync(1, either.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {

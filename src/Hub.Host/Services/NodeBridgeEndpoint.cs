@@ -20,11 +20,11 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
     public override async Task Connect(IAsyncStreamReader<ConnectRequest> requestStream, IServerStreamWriter<ConnectResponse> responseStream, ServerCallContext context)
     {
         var hello = await HearHelloAsync(requestStream, context.CancellationToken).ConfigureAwait(false);
-        using var place = await admission.EnterAsync(context.CancellationToken).ConfigureAwait(false);
+        using var place = await admission.EnterAsync(Greeting.Waited(context), context.CancellationToken).ConfigureAwait(false);
         var stream = new NodeStream(responseStream, hub, () =>
         {
             place.Dispose();
-            Greeting.End(context);
+            Greeting.Welcomed(context);
         });
         var parent = await bridges.GetAsync(context.CancellationToken).ConfigureAwait(false);
         var bridge = await OpenAsync(parent, hello, stream).ConfigureAwait(false);

@@ -72,7 +72,7 @@ public static class SettingTable
 
         Of("akkahub.admission.max-concurrent-attaches", Int("attaches", 1, 100_000), "Attaches under way at once on a member, and connections being greeted.", s => s.Hub.Admission.MaxConcurrentAttaches),
         Of("akkahub.admission.max-waiting", Int("connections", 0, 1_000_000), "Connections that wait for their turn to be greeted, and streams of nodes that share a connection; one more is refused with UNAVAILABLE.", s => s.Hub.Admission.MaxWaiting),
-        Of("akkahub.admission.max-wait", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(1)), "Longest wait for the turn; who has not had it by then is refused with UNAVAILABLE. Below the 10 s an agent waits for its welcome, or the hub greets nodes that have gone.", s => s.Hub.Admission.MaxWait),
+        Of("akkahub.admission.max-wait", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(9)), "Longest wait for the turn; who has not had it by then is refused with UNAVAILABLE. Less than the 10 s an agent waits for its welcome, or the hub would greet nodes that have gone.", s => s.Hub.Admission.MaxWait),
         Of("akkahub.admission.retry-hint", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), "Retry hint given before the hub is ready; spread at random up to twice this.", s => s.Hub.Admission.RetryHint),
 
         Of("akkahub.registry.partitions", Int("partitions", 1, 4096), "Number of partitions; stored with the data and never changed.", s => s.Hub.Registry.Partitions),
