@@ -8,7 +8,8 @@ namespace Hub.Load.Nodes;
 
 /// <summary>
 /// A node without a machine: it says hello, keeps to its credit, obeys rewinds, sends heartbeats, and comes back with the
-/// shipped back-off. It has one terminal, whose bytes follow from their offsets (<see cref="Pattern"/>). No thread of its own.
+/// shipped back-off. It has one terminal, whose bytes follow from their offsets (<see cref="Pattern"/>). No thread of its own. In one
+/// file because its reading, its writing and the fleet's clock share one state under one lock.
 /// </summary>
 public sealed class SimulatedNode
 {
