@@ -191,16 +191,24 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
         var large = ByteString.CopyFrom(new byte[2 * 1024 * 1024]);
         var typing = attached.RequestStream.WriteAsync(new() { Input = large });
         (await FailedAsync(HeardAsync(attached, m => m.InputFailed))).ShouldBe((StatusCode.ResourceExhausted, ErrorReasons.LimitReached));
-        await Cut(typing);
+        await CutAsync(attached, typing);
         var showing = node.SayAsync(new() { TerminalOutput = new TerminalOutput { Incarnation = EdgeNode.Id(1), Data = large } });
         var end = await node.HeardAsync(m => m.Disconnect);
         end.Reason.ShouldBe(DisconnectReason.ProtocolError);
         end.Message.ShouldContain("akkahub.grpc.max-message");
-        await Cut(showing);
+        await CutAsync(node.Call, showing);
     }
 
-    /// <summary>The hub does not wait for the rest of a message that is too large: its writer may be told so, or not.</summary>
-    private static async Task Cut(Task writing) => await writing.WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    /// <summary>
+    /// The hub does not wait for the rest of a message that is too large. Its writer may be told so or not, and then waits for room as long
+    /// as the call lives: the call is given up first.
+    /// </summary>
+    private static async Task CutAsync(IDisposable call, Task writing)
+    {
+        call.Dispose();
+        await writing.WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        writing.IsCompleted.ShouldBeTrue();
+    }
 
     private static async Task<WatchNodesResponse> WatchedAsync(AsyncServerStreamingCall<WatchNodesResponse> watch, Predicate<WatchNodesResponse> matches)
     {
@@ -251,6 +259,8 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
     private sealed class EdgeNode(AsyncDuplexStreamingCall<ConnectRequest, ConnectResponse> call) : IAsyncDisposable
     {
         public static ByteString Id(byte n) => ByteString.CopyFrom([.. new byte[15], n]);
+
+        public IDisposable Call => call;
 
         public Task SayAsync(ConnectRequest message) => call.RequestStream.WriteAsync(message);
 
