@@ -175,9 +175,8 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
         (await FailedAsync(_channel.CreateCallInvoker().AsyncUnaryCall(unheard, null, new CallOptions(_token), new GetHubRequest()).ResponseAsync))
             .ShouldBe((StatusCode.Unimplemented, ErrorReasons.MethodUnknown));
         using var bridge = new NodeBridgeService.NodeBridgeServiceClient(_channel).Connect(_token);
-        var hello = bridge.RequestStream.WriteAsync(new() { Hello = new NodeHello { Name = new string('x', 2 * 1024 * 1024) } });
+        _ = bridge.RequestStream.WriteAsync(new() { Hello = new NodeHello { Name = new string('x', 2 * 1024 * 1024) } });
         (await FailedAsync(bridge.ResponseStream.MoveNext(default))).ShouldBe((StatusCode.ResourceExhausted, ErrorReasons.LimitReached));
-        await Cut(hello);
     }
 
     [Fact]
@@ -189,25 +188,13 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
         await attached.RequestStream.WriteAsync(new() { Start = new AttachStart { Name = Main } });
         await HeardAsync(attached, m => m.Attached);
         var large = ByteString.CopyFrom(new byte[2 * 1024 * 1024]);
-        var typing = attached.RequestStream.WriteAsync(new() { Input = large });
+        // Not awaited, here and in other specs: the hub ends the call before it has the rest, and then the client's write may never end.
+        _ = attached.RequestStream.WriteAsync(new() { Input = large });
         (await FailedAsync(HeardAsync(attached, m => m.InputFailed))).ShouldBe((StatusCode.ResourceExhausted, ErrorReasons.LimitReached));
-        await CutAsync(attached, typing);
-        var showing = node.SayAsync(new() { TerminalOutput = new TerminalOutput { Incarnation = EdgeNode.Id(1), Data = large } });
+        _ = node.SayAsync(new() { TerminalOutput = new TerminalOutput { Incarnation = EdgeNode.Id(1), Data = large } });
         var end = await node.HeardAsync(m => m.Disconnect);
         end.Reason.ShouldBe(DisconnectReason.ProtocolError);
         end.Message.ShouldContain("akkahub.grpc.max-message");
-        await CutAsync(node.Call, showing);
-    }
-
-    /// <summary>
-    /// The hub does not wait for the rest of a message that is too large. Its writer may be told so or not, and then waits for room as long
-    /// as the call lives: the call is given up first.
-    /// </summary>
-    private static async Task CutAsync(IDisposable call, Task writing)
-    {
-        call.Dispose();
-        await writing.WaitAsync(Patience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        writing.IsCompleted.ShouldBeTrue();
     }
 
     private static async Task<WatchNodesResponse> WatchedAsync(AsyncServerStreamingCall<WatchNodesResponse> watch, Predicate<WatchNodesResponse> matches)
@@ -259,8 +246,6 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
     private sealed class EdgeNode(AsyncDuplexStreamingCall<ConnectRequest, ConnectResponse> call) : IAsyncDisposable
     {
         public static ByteString Id(byte n) => ByteString.CopyFrom([.. new byte[15], n]);
-
-        public IDisposable Call => call;
 
         public Task SayAsync(ConnectRequest message) => call.RequestStream.WriteAsync(message);
 
