@@ -25,6 +25,9 @@ internal static class HubServices
             services.GetRequiredService<IRequiredActor<NodeRegistry>>().ActorRef, services.GetRequiredService<HubRuntime>()));
         builder.Services.AddSingleton<HistoryFollower>();
         builder.Services.AddSingleton<NodeAdmission>();
+        // They hold nothing of a call; else each call would make its own and keep it.
+        builder.Services.AddSingleton<NodeBridgeEndpoint>();
+        builder.Services.AddSingleton<HubEndpoint>();
         return builder;
     }
 

@@ -25,6 +25,9 @@ internal static class Logging
             // The frameworks tell of each call and connection; a hub has too many for that, at any level.
             foreach (var source in (string[])["Microsoft", "System", "Grpc"])
                 configuration.MinimumLevel.Override(source, LogEventLevel.Warning);
+            // This one keeps an activity and a scope for each call as long as it may log anything, and has nothing to say: what fails in
+            // a call is logged where it fails.
+            configuration.MinimumLevel.Override("Microsoft.AspNetCore.Hosting.Diagnostics", LevelAlias.Off);
             configuration.Enrich.FromLogContext();
             if (settings.LogFormat == HubLogFormat.Json)
                 configuration.WriteTo.Console(new RenderedCompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose);
