@@ -3,9 +3,11 @@ using Hub.Actors.Settings;
 using Hub.Actors.Telemetry;
 using Hub.Host.Hosting;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using static Hub.Host.Tests.TestSupport;
 
 namespace Hub.Host.Tests;
@@ -15,8 +17,10 @@ public sealed class ConnectionLineSpecs : IDisposable
 {
     private const string NodeCall = "/akkahub.v1.NodeBridgeService/Connect";
     private const string ClientCall = "/akkahub.v1.HubService/ListNodes";
-    private static readonly TimeSpan Long = TimeSpan.FromMinutes(5);
+    private static readonly TimeSpan Wait = TimeSpan.FromSeconds(5);
 
+    // Nothing happens by itself here: whoever passes, passes for the reason the spec gives.
+    private readonly FakeTimeProvider _time = new();
     private readonly HubMetrics _metrics = new();
     private readonly List<Connection> _connections = [];
 
@@ -37,7 +41,7 @@ public sealed class ConnectionLineSpecs : IDisposable
         var waiting = new[] { Come(line), Come(line) };
         var oneTooMany = Come(line);
 
-        await oneTooMany.Aborted.WaitAsync(Patience);
+        (await oneTooMany.Aborted.WaitAsync(Patience)).ShouldContain("max-waiting");
         waiting.ShouldAllBe(c => !c.Passed.IsCompleted && !c.Aborted.IsCompleted);
         readiness.Clear(Readiness.Store);
         foreach (var connection in waiting)
@@ -48,14 +52,21 @@ public sealed class ConnectionLineSpecs : IDisposable
     [Fact]
     public async Task Who_has_not_had_its_turn_in_time_is_reset()
     {
-        await using var starting = Line(new Readiness((Readiness.Store, "starting")), wait: TimeSpan.FromMilliseconds(100));
+        await using var starting = Line(new Readiness((Readiness.Store, "starting")));
         var answered = Enumerable.Range(0, ConnectionLine.MaxAnsweredEarly).Select(_ => Come(starting)).ToArray();
-        await Come(starting).Aborted.WaitAsync(Patience);
+        var late = Come(starting);
+        _time.Advance(Wait - TimeSpan.FromTicks(1));
+        late.Aborted.IsCompleted.ShouldBeFalse();
+        _time.Advance(TimeSpan.FromTicks(1));
+        (await late.Aborted.WaitAsync(Patience)).ShouldContain("max-wait");
         answered.ShouldAllBe(c => !c.Aborted.IsCompleted);
 
-        await using var busy = Line(new Readiness(), concurrent: 1, wait: TimeSpan.FromMilliseconds(100));
+        await using var busy = Line(new Readiness(), concurrent: 1);
         var first = Come(busy);
-        await Come(busy).Aborted.WaitAsync(Patience);
+        first.Calls(NodeCall);
+        late = Come(busy);
+        _time.Advance(Wait);
+        (await late.Aborted.WaitAsync(Patience)).ShouldContain("max-wait");
         first.Aborted.IsCompleted.ShouldBeFalse();
     }
 
@@ -67,7 +78,7 @@ public sealed class ConnectionLineSpecs : IDisposable
         foreach (var connection in greeted)
             await connection.Passed.WaitAsync(Patience);
         var waiting = Come(line);
-        await Come(line).Aborted.WaitAsync(Patience);
+        (await Come(line).Aborted.WaitAsync(Patience)).ShouldContain("max-waiting");
         waiting.Passed.IsCompleted.ShouldBeFalse();
         greeted[1].Leave();
         await waiting.Passed.WaitAsync(Patience);
@@ -124,24 +135,78 @@ public sealed class ConnectionLineSpecs : IDisposable
         await using var line = Line(new Readiness(), concurrent: 1);
         var silent = Come(line);
         var next = Come(line);
+        _time.Advance(Greeting.FirstCallWithin - TimeSpan.FromTicks(1));
+        next.Passed.IsCompleted.ShouldBeFalse();
+        _time.Advance(TimeSpan.FromTicks(1));
         await next.Passed.WaitAsync(Patience);
         silent.Aborted.IsCompleted.ShouldBeFalse();
         silent.Done.IsCompleted.ShouldBeFalse();
     }
 
-    private ConnectionLine Line(Readiness readiness, int concurrent = 8, int waiting = 8, TimeSpan? wait = null) => new(new HubRuntime(
+    [Fact]
+    public async Task A_node_that_waits_for_its_welcome_keeps_its_place_as_long_as_an_agent_waits_and_no_longer()
+    {
+        await using var line = Line(new Readiness(), concurrent: 1);
+        var node = Come(line);
+        node.Calls(NodeCall);
+        _time.Advance(Greeting.WelcomeWithin - TimeSpan.FromTicks(1));
+        var next = Come(line);
+        next.Passed.IsCompleted.ShouldBeFalse();
+        _time.Advance(TimeSpan.FromTicks(1));
+        await next.Passed.WaitAsync(Patience);
+        node.Done.IsCompleted.ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_hub_that_has_been_ready_is_not_starting_again_when_its_store_fails()
+    {
+        var readiness = new Readiness((Readiness.Store, "starting"));
+        await using var line = Line(readiness, concurrent: 1000);
+        readiness.Clear(Readiness.Store);
+        // The line hears of it elsewhere.
+        await readiness.WhenReadyAsync(CancellationToken.None).WaitAsync(Patience);
+        await Come(line).Passed.WaitAsync(Patience);
+        readiness.Set(Readiness.Store, "gone");
+        foreach (var connection in Enumerable.Range(0, ConnectionLine.MaxAnsweredEarly + 1).Select(_ => Come(line)).ToArray())
+            await connection.Passed.WaitAsync(Patience);
+    }
+
+    [Fact]
+    public async Task Who_waits_when_the_listener_stops_is_let_go()
+    {
+        await using var line = Line(new Readiness(), concurrent: 1);
+        Come(line);
+        using var stop = new CancellationTokenSource();
+        var waiting = Come(line, stop.Token);
+        await stop.CancelAsync();
+        await waiting.Done.WaitAsync(Patience);
+        waiting.Passed.IsCompleted.ShouldBeFalse();
+        (await waiting.Aborted).ShouldNotContain("akkahub.admission");
+    }
+
+    private ConnectionLine Line(Readiness readiness, int concurrent = 8, int waiting = 8) => new(new HubRuntime(
         new HubSettings
         {
-            Admission = new AdmissionSettings { MaxConcurrentAttaches = concurrent, MaxWaiting = waiting, MaxWait = wait ?? Long },
+            Admission = new AdmissionSettings { MaxConcurrentAttaches = concurrent, MaxWaiting = waiting, MaxWait = Wait },
         },
-        _metrics, readiness, TimeProvider.System, NullLogger.Instance));
+        _metrics, readiness, _time, NullLogger.Instance));
 
-    private Connection Come(ConnectionLine line)
+    private Connection Come(ConnectionLine line, CancellationToken stopping = default)
     {
         var connection = new Connection();
+        connection.Features.Set<IConnectionLifetimeNotificationFeature>(new Listener(stopping));
         _connections.Add(connection);
         connection.Done = line.OnConnectionAsync(connection, connection.ServeAsync);
         return connection;
+    }
+
+    private sealed class Listener(CancellationToken stopping) : IConnectionLifetimeNotificationFeature
+    {
+        public CancellationToken ConnectionClosedRequested { get; set; } = stopping;
+
+        public void RequestClose()
+        {
+        }
     }
 
     /// <summary>A connection whose server notes when it gets it.</summary>
@@ -149,18 +214,18 @@ public sealed class ConnectionLineSpecs : IDisposable
     {
         private readonly CancellationTokenSource _closed = new();
         private readonly TaskCompletionSource _passed = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly TaskCompletionSource _aborted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private readonly TaskCompletionSource<string> _aborted = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public Connection() => ConnectionClosed = _closed.Token;
 
         public Task Passed => _passed.Task;
 
-        public Task Aborted => _aborted.Task;
+        public Task<string> Aborted => _aborted.Task;
 
         public Task Done { get; set; } = Task.CompletedTask;
 
-        public override void Abort(ConnectionAbortedException abortReason) => _aborted.TrySetResult();
+        public override void Abort(ConnectionAbortedException abortReason) => _aborted.TrySetResult(abortReason.Message);
 
         public Task ServeAsync(ConnectionContext connection)
         {
@@ -173,6 +238,9 @@ public sealed class ConnectionLineSpecs : IDisposable
             _closed.Cancel();
             _left.TrySetResult();
         }
+
+        /// <summary>Begins a call that lasts as long as the connection.</summary>
+        public void Calls(string path) => _ = Greeting.OnCallAsync(Http(path), _ => _left.Task);
 
         public DefaultHttpContext Http(string path)
         {

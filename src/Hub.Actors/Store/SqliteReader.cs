@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Hub.Actors.Telemetry;
 using Microsoft.Data.Sqlite;
 
 namespace Hub.Actors.Store;
@@ -17,22 +18,26 @@ internal readonly record struct StoredSnapshot(StoredForm Form, long Created);
 /// <summary>
 /// What the embedded store is read with: a few connections, their statements prepared once. The plugin's own reads open a connection
 /// and translate an expression to a statement for each of the three questions of a recovery; with ten thousand nodes that come
-/// back after a restart that was a third of the processor time (docs/adr/0006).
+/// back after a restart that was 42 % of the processor time (docs/adr/0006).
 /// </summary>
 internal sealed class SqliteReader : IDisposable
 {
     private static readonly int Turns = Math.Max(2, Environment.ProcessorCount);
     private readonly string _connectionString;
     private readonly TimeSpan _busyTimeout;
+    private readonly HubMetrics? _metrics;
     // SQLite's calls block, and what they wait for is a processor or the disk: more at once would not be faster. A long replay holds
-    // its turn to its end; the journal's time-out is far beyond that of the longest.
+    // its turn to its end. Who waits for one is a recovery, of which akka.persistence.max-concurrent-recoveries lets 64 in at a time
+    // and which gives up after 30 s without an event (recovery-event-timeout); a node's whole journal is read in a fraction of that.
     private readonly SemaphoreSlim _turns = new(Turns);
     private readonly ConcurrentBag<Statements> _idle = [];
+    private readonly TaskCompletionSource _disposal = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _disposed;
 
     /// <summary>Opens nothing yet.</summary>
-    public SqliteReader(string connectionString, TimeSpan busyTimeout)
+    public SqliteReader(string connectionString, TimeSpan busyTimeout, HubMetrics? metrics = null)
     {
+        _metrics = metrics;
         _connectionString = new SqliteConnectionStringBuilder(connectionString) { Pooling = false }.ToString();
         _busyTimeout = busyTimeout;
     }
@@ -63,19 +68,32 @@ internal sealed class SqliteReader : IDisposable
         _disposed = true;
         while (_idle.TryTake(out var statements))
             statements.Dispose();
+        _disposal.TrySetResult();
     }
 
     /// <summary>Ends when, after <see cref="Dispose"/>, the last connection is closed.</summary>
     public async Task StoppedAsync()
     {
+        await _disposal.Task.ConfigureAwait(false);
         for (var turn = 0; turn < Turns; turn++)
             await _turns.WaitAsync().ConfigureAwait(false);
         Dispose();
+        // Whoever asks now is told that it is over.
+        _turns.Release(Turns);
     }
 
     private async Task<T> ReadAsync<T>(Func<Statements, T> read, CancellationToken cancellationToken)
     {
-        await _turns.WaitAsync(cancellationToken).ConfigureAwait(false);
+        _metrics?.QueueDepth(HubQueue.StoreReads, 1);
+        try
+        {
+            await _turns.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            _metrics?.QueueDepth(HubQueue.StoreReads, -1);
+        }
+
         try
         {
             // Who asks is an actor, and must not wait for the disk.

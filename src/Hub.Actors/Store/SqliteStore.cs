@@ -77,7 +77,7 @@ public sealed class SqliteStoreSetup : Setup
         }.ToString();
         Plugin = new DataOptionsSetup(
             new DataOptions().UseConnectionString(ProviderName.SQLiteMS, connectionString));
-        _createReader = () => new SqliteReader(connectionString, options.BusyTimeout);
+        _createReader = () => new SqliteReader(connectionString, options.BusyTimeout, metrics);
         _createWriter = system => new SqliteWriter(connectionString, options, metrics, TimeProvider.System, Logging.GetLogger(system, typeof(SqliteWriter)));
     }
 

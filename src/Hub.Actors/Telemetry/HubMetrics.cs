@@ -241,6 +241,7 @@ public sealed class HubMetrics : IDisposable
         HubQueue.PartitionBuffer => "partition_buffer",
         HubQueue.Readers => "readers",
         HubQueue.Events => "events",
+        HubQueue.StoreReads => "store_reads",
         _ => "snapshots",
     };
 }
@@ -277,6 +278,8 @@ public enum HubQueue
     Readers,
     /// <summary>Mesh events waiting for watchers.</summary>
     Events,
+    /// <summary>Questions of recoveries to the embedded store, waiting for a connection.</summary>
+    StoreReads,
     /// <summary>Snapshots and deletions waiting for their turn.</summary>
     Snapshots,
 }

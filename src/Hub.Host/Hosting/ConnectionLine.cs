@@ -17,26 +17,36 @@ namespace Hub.Host.Hosting;
 /// <para>Until the hub is ready for the first time only a handful is answered (with UNAVAILABLE and a retry hint, as the calls say);
 /// the others wait as above. Those who dial then must not take the processors that the hub is starting on.</para>
 /// </summary>
-internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
+internal sealed class ConnectionLine : IAsyncDisposable
 {
     /// <summary>Connections answered at once before the hub is ready.</summary>
     internal const int MaxAnsweredEarly = 64;
 
-    private readonly ConcurrencyLimiter _greetings = new(new ConcurrencyLimiterOptions
-    {
-        PermitLimit = hub.Settings.Admission.MaxConcurrentAttaches,
-        QueueLimit = hub.Settings.Admission.MaxWaiting,
-        QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
-    });
-
+    private readonly HubRuntime _hub;
+    private readonly ConcurrencyLimiter _greetings;
+    private readonly CancellationTokenSource _disposed = new();
+    // Seen also when nobody comes: what the store does later does not make a hub one that starts.
+    private readonly Task _hasBeenReady;
     private int _answeredEarly;
     private int _waitingEarly;
-    private volatile bool _hasBeenReady;
+
+    /// <summary>Makes the line; empty.</summary>
+    public ConnectionLine(HubRuntime hub)
+    {
+        _hub = hub;
+        _greetings = new ConcurrencyLimiter(new ConcurrencyLimiterOptions
+        {
+            PermitLimit = hub.Settings.Admission.MaxConcurrentAttaches,
+            QueueLimit = hub.Settings.Admission.MaxWaiting,
+            QueueProcessingOrder = QueueProcessingOrder.OldestFirst,
+        });
+        _hasBeenReady = hub.Readiness.WhenReadyAsync(_disposed.Token);
+    }
 
     /// <summary>Passes a connection on when it is its turn, or resets it.</summary>
     public async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
     {
-        if (!HasBeenReady)
+        if (!_hasBeenReady.IsCompletedSuccessfully)
         {
             try
             {
@@ -52,16 +62,17 @@ internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
             }
         }
 
-        var came = hub.Time.GetTimestamp();
-        if (await EnterAsync(connection).ConfigureAwait(false) is not { } place)
+        var came = _hub.Time.GetTimestamp();
+        var (place, refusal) = await EnterAsync(connection).ConfigureAwait(false);
+        if (place is null)
         {
-            if (!connection.ConnectionClosed.IsCancellationRequested)
-                hub.Metrics.QueueRejected(HubQueue.Connections);
-            connection.Abort(new ConnectionAbortedException("As many connections wait to be greeted as the hub lets."));
+            if (refusal is not null)
+                _hub.Metrics.QueueRejected(HubQueue.Connections);
+            connection.Abort(new ConnectionAbortedException(refusal ?? "The other side gave up, or the hub stops."));
             return;
         }
 
-        var greeting = new Greeting(place, hub.Time, hub.Time.GetElapsedTime(came));
+        var greeting = new Greeting(place, _hub.Time, _hub.Time.GetElapsedTime(came));
         connection.Features.Set(greeting);
         try
         {
@@ -74,39 +85,46 @@ internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync() => _greetings.DisposeAsync();
-
-    private bool HasBeenReady => _hasBeenReady || (_hasBeenReady = hub.Readiness.IsReady);
-
-    /// <summary>A place among those being greeted; null if there was none in time, or the other side gave up.</summary>
-    private async Task<RateLimitLease?> EnterAsync(ConnectionContext connection)
+    public async ValueTask DisposeAsync()
     {
-        var place = _hasBeenReady ? _greetings.AttemptAcquire() : null;
+        await _disposed.CancelAsync().ConfigureAwait(false);
+        await _greetings.DisposeAsync().ConfigureAwait(false);
+        _disposed.Dispose();
+    }
+
+    /// <summary>A place among those being greeted; or none, and why not, if it was the hub that did not want to wait.</summary>
+    private async Task<(RateLimitLease? Place, string? Refusal)> EnterAsync(ConnectionContext connection)
+    {
+        var ready = _hasBeenReady.IsCompletedSuccessfully;
+        var place = ready ? _greetings.AttemptAcquire() : null;
         if (place is { IsAcquired: true })
-            return place;
+            return (place, null);
         place?.Dispose();
-        using var patience = new CancellationTokenSource(hub.Settings.Admission.MaxWait, hub.Time);
+        using var patience = new CancellationTokenSource(_hub.Settings.Admission.MaxWait, _hub.Time);
         // The listener, when it stops, waits for every connection: it need not for these.
         var stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? CancellationToken.None;
         using var any = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, connection.ConnectionClosed, stopping);
-        hub.Metrics.QueueDepth(HubQueue.Connections, 1);
+        _hub.Metrics.QueueDepth(HubQueue.Connections, 1);
         try
         {
-            if (!_hasBeenReady && !await ReadyAsync(any.Token).ConfigureAwait(false))
-                return null;
-            place = await _greetings.AcquireAsync(1, any.Token).ConfigureAwait(false);
-            if (place.IsAcquired)
-                return place;
-            place.Dispose();
-            return null;
+            if (ready || await ReadyAsync(any.Token).ConfigureAwait(false))
+            {
+                place = await _greetings.AcquireAsync(1, any.Token).ConfigureAwait(false);
+                if (place.IsAcquired)
+                    return (place, null);
+                place.Dispose();
+            }
+
+            return (null, "As many connections wait to be greeted as the hub lets (akkahub.admission.max-waiting).");
         }
         catch (OperationCanceledException)
         {
-            return null;
+            var gone = connection.ConnectionClosed.IsCancellationRequested || stopping.IsCancellationRequested;
+            return (null, gone ? null : "It waited for its turn as long as the hub lets (akkahub.admission.max-wait).");
         }
         finally
         {
-            hub.Metrics.QueueDepth(HubQueue.Connections, -1);
+            _hub.Metrics.QueueDepth(HubQueue.Connections, -1);
         }
     }
 
@@ -114,10 +132,10 @@ internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
     {
         try
         {
-            if (Interlocked.Increment(ref _waitingEarly) > hub.Settings.Admission.MaxWaiting)
+            if (Interlocked.Increment(ref _waitingEarly) > _hub.Settings.Admission.MaxWaiting)
                 return false;
-            await hub.Readiness.WhenReadyAsync(cancellationToken).ConfigureAwait(false);
-            return _hasBeenReady = true;
+            await _hasBeenReady.WaitAsync(cancellationToken).ConfigureAwait(false);
+            return true;
         }
         finally
         {
@@ -128,7 +146,8 @@ internal sealed class ConnectionLine(HubRuntime hub) : IAsyncDisposable
 
 /// <summary>
 /// A connection's place among those being greeted. It ends, and the next one's begins, when its first call is a client's, when a node's
-/// has its welcome or is over, when no call comes at all for <see cref="FirstCallWithin"/>, or with the connection.
+/// has its welcome or is over, when no call comes at all for <see cref="FirstCallWithin"/> or no welcome for
+/// <see cref="WelcomeWithin"/>, or with the connection.
 /// </summary>
 internal sealed class Greeting
 {
@@ -137,11 +156,18 @@ internal sealed class Greeting
     /// looks whether somebody listens, must not keep others waiting.
     /// </summary>
     internal static readonly TimeSpan FirstCallWithin = TimeSpan.FromSeconds(2);
+
+    /// <summary>
+    /// How long a node's call keeps the place: an agent gives up on its welcome after 10 s. When the store is slow, those who wait for it must
+    /// not keep clients from reading.
+    /// </summary>
+    internal static readonly TimeSpan WelcomeWithin = TimeSpan.FromSeconds(10);
+
     private static readonly object Key = new();
     private static readonly string NodeService = "/" + NodeBridgeService.Descriptor.FullName;
 
-    private readonly TimeSpan _waited;
-    private ITimer? _silence;
+    private long _waitedTicks;
+    private ITimer? _deadline;
     private RateLimitLease? _place;
 
     /// <summary>Begins it.</summary>
@@ -151,8 +177,8 @@ internal sealed class Greeting
     public Greeting(RateLimitLease place, TimeProvider time, TimeSpan waited)
     {
         _place = place;
-        _waited = waited;
-        _silence = time.CreateTimer(static greeting => ((Greeting)greeting!).End(), this, FirstCallWithin, Timeout.InfiniteTimeSpan);
+        _waitedTicks = waited.Ticks;
+        _deadline = time.CreateTimer(static greeting => ((Greeting)greeting!).End(), this, FirstCallWithin, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Ends it; more than once does no harm.</summary>
@@ -161,15 +187,16 @@ internal sealed class Greeting
         if (Interlocked.Exchange(ref _place, null) is not { } place)
             return;
         // A quiet node's connection keeps this as long as it lasts: the less it holds, the better.
-        Interlocked.Exchange(ref _silence, null)?.Dispose();
+        Interlocked.Exchange(ref _deadline, null)?.Dispose();
         place.Dispose();
     }
 
     /// <summary>A node has its welcome: the greeting of its connection, if it is under way, ends.</summary>
     public static void Welcomed(ServerCallContext call) => Of(call)?.End();
 
-    /// <summary>How long the connection of a node's call waited to be greeted; 0 if it was greeted before.</summary>
-    public static TimeSpan Waited(ServerCallContext call) => Of(call)?._waited ?? TimeSpan.Zero;
+    /// <summary>How long the connection waited to be greeted, for the first of its calls that asks; the others have not waited with it.</summary>
+    public static TimeSpan TakeWaited(ServerCallContext call) =>
+        Of(call) is { } greeting ? TimeSpan.FromTicks(Interlocked.Exchange(ref greeting._waitedTicks, 0)) : TimeSpan.Zero;
 
     /// <summary>Ends greetings as calls begin and end; before the gRPC services are mapped.</summary>
     public static async Task OnCallAsync(HttpContext http, RequestDelegate next)
@@ -187,8 +214,7 @@ internal sealed class Greeting
             return;
         }
 
-        // A node's call says hello in time or is ended, so that from here on no silence needs to be watched for.
-        Interlocked.Exchange(ref greeting._silence, null)?.Dispose();
+        Volatile.Read(ref greeting._deadline)?.Change(WelcomeWithin, Timeout.InfiniteTimeSpan);
         http.Items[Key] = greeting;
         try
         {

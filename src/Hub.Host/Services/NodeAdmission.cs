@@ -7,7 +7,7 @@ namespace Hub.Host.Services;
 /// <summary>
 /// Lets a burst of nodes in at the rate the store bears: so many attaches at once, the rest wait in a bounded line for a
 /// bounded time, and who gets no turn is told when to come back. Connections have been through <see cref="Hosting.ConnectionLine"/>
-/// before; this one counts for streams that share a connection.
+/// before; this one counts for streams that share a connection, and for those answered before the hub was ready.
 /// </summary>
 public sealed class NodeAdmission(HubRuntime hub) : IAsyncDisposable
 {

@@ -20,7 +20,7 @@ public sealed class NodeBridgeEndpoint(IRequiredActor<HubActorKeys.Bridges> brid
     public override async Task Connect(IAsyncStreamReader<ConnectRequest> requestStream, IServerStreamWriter<ConnectResponse> responseStream, ServerCallContext context)
     {
         var hello = await HearHelloAsync(requestStream, context.CancellationToken).ConfigureAwait(false);
-        using var place = await admission.EnterAsync(Greeting.Waited(context), context.CancellationToken).ConfigureAwait(false);
+        using var place = await admission.EnterAsync(Greeting.TakeWaited(context), context.CancellationToken).ConfigureAwait(false);
         var stream = new NodeStream(responseStream, hub, () =>
         {
             place.Dispose();

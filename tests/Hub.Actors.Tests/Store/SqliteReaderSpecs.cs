@@ -50,6 +50,28 @@ public sealed class SqliteReaderSpecs : IAsyncLifetime
     }
 
     [Fact]
+    public async Task It_has_stopped_when_it_was_disposed_of_and_what_was_being_read_is_read()
+    {
+        await AddAsync("a", 1, 2);
+        var stopped = _reader.StoppedAsync();
+        var atFirst = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var goOn = new ManualResetEventSlim();
+        var reading = _reader.ReadEventsAsync("a", 1, long.MaxValue, 10, _ =>
+        {
+            atFirst.TrySetResult();
+            goOn.Wait(Bound);
+        }, CancellationToken.None);
+        await atFirst.Task.WaitAsync(Bound);
+        _reader.Dispose();
+        stopped.IsCompleted.ShouldBeFalse();
+        goOn.Set();
+        await reading.WaitAsync(Bound);
+        await stopped.WaitAsync(Bound);
+        await _reader.StoppedAsync().WaitAsync(Bound);
+        await Should.ThrowAsync<ObjectDisposedException>(() => HighestAsync("a").WaitAsync(Bound));
+    }
+
+    [Fact]
     public async Task What_is_deleted_is_not_read_but_its_highest_number_stays_known()
     {
         (await HighestAsync("a")).ShouldBe(0);
