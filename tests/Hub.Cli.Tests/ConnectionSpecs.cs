@@ -1,8 +1,10 @@
+using System.Net.Sockets;
 using AkkaHub.V1;
 using Grpc.Core;
 using Hub.Cli.Connection;
 using Hub.Cli.Tests.Fakes;
 using Hub.Protocol;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Hub.Cli.Tests;
 
@@ -52,5 +54,116 @@ public sealed class ConnectionSpecs
         hub.Script.Asked<SendInputRequest>().Count.ShouldBe(1);
     }
 
+    [Fact]
+    public async Task A_hub_that_resets_connections_is_asked_again()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        var connections = 0;
+        hub.Script.Resets = () => Interlocked.Increment(ref connections) <= 3;
+        hub.Script.On<ListNodesRequest>(_ => new ListNodesResponse());
+        await using var run = new CliRun { Time = new HurriedTime() };
+        (await run.RunAsync(hub, "get", "nodes", "-o", "json")).ShouldBe(0);
+        connections.ShouldBe(4);
+        hub.Script.Asked<ListNodesRequest>().Count.ShouldBe(1);
+        run.ErrorText.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_member_that_resets_connections_is_waited_for_though_another_is_down()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        var connections = 0;
+        hub.Script.Resets = () => Interlocked.Increment(ref connections) <= 3;
+        hub.Script.On<ListNodesRequest>(_ => new ListNodesResponse());
+        await using var run = new CliRun { Time = new HurriedTime() };
+        (await run.RunAsync("--hub", $"{hub.Address},{NobodyThere}", "get", "nodes", "-o", "json")).ShouldBe(0);
+        connections.ShouldBe(4);
+    }
+
+    [Fact]
+    public async Task A_hub_that_goes_on_resetting_connections_is_given_up_with_a_reason()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.Resets = () => true;
+        var time = new HurriedTime();
+        await using var run = new CliRun { Time = time };
+        (await run.RunAsync(hub, "get", "nodes")).ShouldBe(1);
+        run.ErrorText.ShouldBe("hub: the hub cut the connection off before it answered: it resets connections when too many come at once, or it went away\ntry again in a moment\n");
+        time.Waits.Sum(w => w.TotalSeconds).ShouldBeInRange(HubConnection.StartPatience.TotalSeconds, HubConnection.StartPatience.TotalSeconds + 2);
+        time.Waits.Max().ShouldBeLessThanOrEqualTo(TimeSpan.FromSeconds(2));
+        // Who were reset together do not come back together: without the spread there are six.
+        time.Waits.Distinct().Count().ShouldBeGreaterThan(10);
+    }
+
+    [Fact]
+    public async Task At_most_once_is_not_asked_again_after_a_reset()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        var connections = 0;
+        hub.Script.Resets = () => Interlocked.Increment(ref connections) == 1;
+        hub.Script.On<SendInputRequest>(_ => new SendInputResponse());
+        await using var run = new CliRun { Time = new HurriedTime() };
+        (await run.RunAsync("--hub", $"{hub.Address},{hub.Address}", "send", "n1", "x")).ShouldBe(1);
+        run.ErrorText.ShouldStartWith("hub: the hub cut the connection off before it answered: ");
+        run.ErrorText.ShouldEndWith("\nit may have been done or not; look before you ask for it again\n");
+        hub.Script.Asked<SendInputRequest>().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task At_most_once_is_asked_again_when_it_was_reset_before_it_was_connected()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<SendInputRequest>(_ => new SendInputResponse());
+        await using var run = new CliRun { Time = new HurriedTime() };
+        var environment = run.World();
+        await using var connection = new HubConnection(ConnectionSettings.Resolve(hub.Address, null, null, environment.Variable), environment);
+        var calls = 0;
+        await connection.CallAsync(
+            (c, o) => ++calls <= 3 ? throw ResetWhileConnecting() : c.SendInputAsync(new SendInputRequest(), o), Repeat.AtMostOnce, CancellationToken.None);
+        calls.ShouldBe(4);
+        hub.Script.Asked<SendInputRequest>().Count.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task A_stream_that_is_reset_before_it_is_connected_is_begun_again()
+    {
+        await using var run = new CliRun { Time = new HurriedTime() };
+        var environment = run.World();
+        await using var connection = new HubConnection(ConnectionSettings.Resolve(NobodyThere, null, null, environment.Variable), environment);
+        var begun = 0;
+        await new Reconnector(connection, environment, "it").RunAsync(
+            (_, _, _) => ++begun <= 3 ? throw ResetWhileConnecting() : Task.CompletedTask, CancellationToken.None);
+        begun.ShouldBe(4);
+    }
+
+    [Fact]
+    public void Cut_off_is_what_broke_and_not_what_speaks_another_protocol()
+    {
+        Faults.IsCutOff(new RpcException(new Status(StatusCode.Unavailable, "", new HttpRequestException("", new IOException())))).ShouldBeTrue();
+        Faults.IsCutOff(new RpcException(new Status(StatusCode.Internal, "", new HttpRequestException("no handshake")))).ShouldBeTrue();
+        Faults.IsCutOff(new RpcException(new Status(StatusCode.Internal, "", new HttpRequestException(HttpRequestError.HttpProtocolError)))).ShouldBeFalse();
+        Faults.IsCutOff(new RpcException(new Status(StatusCode.Unavailable, "the hub ended the stream"))).ShouldBeFalse();
+    }
+
+    private static RpcException ResetWhileConnecting() => new(new Status(
+        StatusCode.Unavailable, "", new HttpRequestException(HttpRequestError.ConnectionError, inner: new SocketException((int)SocketError.ConnectionReset))));
+
     private static RpcException Starting() => FakeHub.Error(StatusCode.Unavailable, ErrorReasons.NotReady, "starting");
+
+    /// <summary>Time that jumps to the end of each wait.</summary>
+    private sealed class HurriedTime : FakeTimeProvider
+    {
+        private readonly List<TimeSpan> _waits = [];
+
+        /// <summary>The waits so far.</summary>
+        public IReadOnlyList<TimeSpan> Waits => _waits;
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
+        {
+            var timer = base.CreateTimer(callback, state, dueTime, period);
+            _waits.Add(dueTime);
+            Advance(dueTime);
+            return timer;
+        }
+    }
 }

@@ -9,6 +9,9 @@ namespace Hub.Cli.Connection;
 /// <summary>What a failed call means: whether to try again, and what to tell the person.</summary>
 internal static class Faults
 {
+    private const string CutOff = "the hub cut the connection off before it answered: it resets connections when too many come at once, or it went away";
+    private const string LookFirst = "it may have been done or not; look before you ask for it again";
+
     /// <summary>The hub's reason; null if the status carries none.</summary>
     public static string? Reason(RpcException e) => Info(e)?.Reason;
 
@@ -37,6 +40,20 @@ internal static class Faults
             _ => false,
         };
 
+    /// <summary>
+    /// The connection broke before the answer: the hub resets those that get no turn when many come at once, or it went away; this
+    /// side cannot tell which. Only of a call that also <see cref="NeverReached"/> it, being reset while it was still connecting, is
+    /// it certain that nothing was done.
+    /// </summary>
+    public static bool IsCutOff(RpcException e) =>
+        Info(e) is null && e.Status.DebugException is { } cause && e.StatusCode switch
+        {
+            StatusCode.Unavailable => !NeverReached(e) || cause.GetBaseException() is SocketException { SocketErrorCode: SocketError.ConnectionReset },
+            // A connection that broke between its preface and its first call: the handler gives no cause, and the channel no better code.
+            StatusCode.Internal => cause is HttpRequestException { HttpRequestError: HttpRequestError.Unknown, InnerException: null },
+            _ => false,
+        };
+
     /// <summary>What was asked was certainly not done, and may be asked again.</summary>
     public static bool NotDone(RpcException e) =>
         NeverReached(e) || IsStarting(e) || Reason(e) is ErrorReasons.NodeOffline or ErrorReasons.LimitReached;
@@ -61,7 +78,7 @@ internal static class Faults
     /// <summary>No member could be reached: says which were tried; null for another failure.</summary>
     public static CliException? Unreachable(RpcException e, HubConnection connection)
     {
-        if (!NeverReached(e))
+        if (!NeverReached(e) || IsCutOff(e))
             return null;
         var where = string.Join(", ", connection.Settings.Endpoints);
         var next = connection.Settings switch
@@ -72,11 +89,15 @@ internal static class Faults
         return new CliException($"no hub answers at {where}\n{next}", ExitCodes.Failure, e);
     }
 
+    /// <summary>A call that is made at most once was cut off: says that it is not known what became of it; null for another failure.</summary>
+    public static CliException? Unsure(RpcException e) =>
+        IsCutOff(e) && !NeverReached(e) ? new CliException($"{CutOff}\n{LookFirst}", ExitCodes.Failure, e) : null;
+
     /// <summary>A failed call as a message and an exit code.</summary>
     public static (string Message, int ExitCode) Explain(RpcException e)
     {
         var reason = Reason(e);
-        var message = e.Status.Detail.Length > 0 ? e.Status.Detail : e.StatusCode.ToString();
+        var message = IsCutOff(e) ? CutOff : e.Status.Detail.Length > 0 ? e.Status.Detail : e.StatusCode.ToString();
         var next = reason switch
         {
             ErrorReasons.TokenInvalid => "give a valid token with --token or AKKAHUB_TOKEN; on the hub's own machine run it as the user who runs the hub",
@@ -97,7 +118,8 @@ internal static class Faults
             ErrorReasons.TokenUnknown => "see 'hub token list'",
             ErrorReasons.NotReady or ErrorReasons.StoreUnavailable => "try again in a moment",
             null when e.StatusCode == StatusCode.Unauthenticated => "give a token with --token or AKKAHUB_TOKEN",
-            null when e.StatusCode == StatusCode.DeadlineExceeded => "it may have been done or not; look before you ask for it again",
+            null when e.StatusCode == StatusCode.DeadlineExceeded => LookFirst,
+            null when IsCutOff(e) => "try again in a moment",
             ErrorReasons.MethodUnknown => "the hub is older than this command line",
             null when e.StatusCode == StatusCode.Unimplemented => "the hub is older than this command line",
             _ => null,

@@ -23,7 +23,7 @@ internal sealed class HubConnection : IAsyncDisposable
 {
     /// <summary>No single call takes longer; the hub's own limits are below it.</summary>
     public static readonly TimeSpan CallTimeout = TimeSpan.FromSeconds(60);
-    /// <summary>How long a hub that says it is starting is waited for.</summary>
+    /// <summary>How long a hub that says it is starting, or that cuts connections off, is waited for.</summary>
     public static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(30);
 
     private readonly CliEnvironment _environment;
@@ -62,13 +62,14 @@ internal sealed class HubConnection : IAsyncDisposable
 
     /// <summary>
     /// Makes one call. A member that cannot be reached is passed over once each; a hub that is starting is waited for up to
-    /// <see cref="StartPatience"/>.
+    /// <see cref="StartPatience"/>, and so is one that cuts off a call that may be made again.
     /// </summary>
     public async Task<T> CallAsync<T>(
         Func<HubService.HubServiceClient, CallOptions, AsyncUnaryCall<T>> call, Repeat repeat, CancellationToken cancellation)
     {
         var tried = 0;
-        var started = _environment.Time.GetTimestamp();
+        long? outage = null;
+        var delay = Reconnector.FirstDelay;
         while (true)
         {
             try
@@ -80,20 +81,21 @@ internal sealed class HubConnection : IAsyncDisposable
             }
             catch (RpcException e) when (!cancellation.IsCancellationRequested)
             {
-                if (Faults.IsStarting(e))
+                if (Faults.IsStarting(e) || (Faults.IsCutOff(e) && (repeat == Repeat.Safe || Faults.NeverReached(e))))
                 {
-                    if (_environment.Time.GetElapsedTime(started) > StartPatience)
+                    outage ??= _environment.Time.GetTimestamp();
+                    if (_environment.Time.GetElapsedTime(outage.Value) >= StartPatience)
                         throw;
                     // Somebody is there: the others are tried anew while this one is waited for.
                     tried = 0;
                     MoveOn();
-                    await Task.Delay(Faults.RetryDelay(e) ?? TimeSpan.FromMilliseconds(500), _environment.Time, cancellation).ConfigureAwait(false);
+                    await Task.Delay(Reconnector.Wait(e, ref delay), _environment.Time, cancellation).ConfigureAwait(false);
                     continue;
                 }
 
                 var again = Faults.NeverReached(e) || (repeat == Repeat.Safe && Faults.IsBreak(e));
                 if (!again || ++tried >= _members.Length)
-                    throw (Exception?)Faults.Unreachable(e, this) ?? e;
+                    throw Faults.Unreachable(e, this) ?? (repeat == Repeat.AtMostOnce ? Faults.Unsure(e) : null) ?? (Exception)e;
                 MoveOn();
             }
         }

@@ -16,7 +16,8 @@ internal sealed class Reconnector(HubConnection connection, CliEnvironment envir
 {
     /// <summary>How long an outage may last.</summary>
     public static readonly TimeSpan Limit = TimeSpan.FromSeconds(60);
-    private static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(100);
+    /// <summary>The longest wait before the second try.</summary>
+    public static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Stable = TimeSpan.FromSeconds(10);
 
@@ -24,6 +25,17 @@ internal sealed class Reconnector(HubConnection connection, CliEnvironment envir
 
     /// <summary>Whether a session is up: it has heard from the hub and its stream has not broken.</summary>
     public bool IsUp => Volatile.Read(ref _connected) == 1;
+
+    /// <summary>
+    /// How long to wait before the next try: <paramref name="delay"/>, which doubles, or the hub's hint if that is longer; spread at
+    /// random, so that not all who failed together come back together.
+    /// </summary>
+    public static TimeSpan Wait(RpcException e, ref TimeSpan delay)
+    {
+        var wait = Faults.RetryDelay(e) is { } given && given > delay ? given : delay;
+        delay = delay * 2 > LongestDelay ? LongestDelay : delay * 2;
+        return wait * (0.5 + (Random.Shared.NextDouble() / 2));
+    }
 
     /// <summary>Runs the session until it returns. It calls <c>alive</c> at each message it receives.</summary>
     /// <exception cref="CliException">No member can be reached.</exception>
@@ -65,7 +77,7 @@ internal sealed class Reconnector(HubConnection connection, CliEnvironment envir
                 }
 
                 Volatile.Write(ref _connected, 0);
-                if (!everUp && Faults.NeverReached(e))
+                if (!everUp && Faults.NeverReached(e) && !Faults.IsCutOff(e))
                 {
                     // The first contact: every member once, without waiting.
                     if (++tried >= connection.Count)
@@ -89,9 +101,7 @@ internal sealed class Reconnector(HubConnection connection, CliEnvironment envir
                 }
 
                 connection.MoveOn();
-                var hint = Faults.RetryDelay(e) is { } given && given > delay ? given : delay;
-                await Task.Delay(hint * (0.5 + (Random.Shared.NextDouble() / 2)), environment.Time, cancellation).ConfigureAwait(false);
-                delay = delay * 2 > LongestDelay ? LongestDelay : delay * 2;
+                await Task.Delay(Wait(e, ref delay), environment.Time, cancellation).ConfigureAwait(false);
             }
         }
     }

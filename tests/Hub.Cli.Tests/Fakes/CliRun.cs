@@ -26,6 +26,8 @@ internal sealed class CliRun : ITerminalDevice, ISignalSource, IAsyncDisposable
     public bool Terminal { get; init; }
     /// <summary>The terminal's size.</summary>
     public TerminalSize? Size { get; set; } = new() { Cols = 100, Rows = 30 };
+    /// <summary>The clock.</summary>
+    public TimeProvider Time { get; init; } = TimeProvider.System;
     /// <summary>How often raw mode was entered.</summary>
     public int RawEntered { get; private set; }
     /// <summary>Whether it is on.</summary>
@@ -61,10 +63,13 @@ internal sealed class CliRun : ITerminalDevice, ISignalSource, IAsyncDisposable
     public Task<int> RunAsync(FakeHub hub, params string[] args) => RunAsync([.. args.TakeWhile(a => a != "--"), "--hub", hub.Address, .. args.SkipWhile(a => a != "--")]);
 
     /// <summary>Runs a command line to its end.</summary>
-    public Task<int> RunAsync(params string[] args)
+    public Task<int> RunAsync(params string[] args) => HubCli.RunAsync(args, World()).WaitAsync(Patience);
+
+    /// <summary>The world as the program sees it.</summary>
+    public CliEnvironment World()
     {
         _variables.TryAdd("AKKAHUB_DATA_DIR", _emptyDirectory);
-        var environment = new CliEnvironment
+        return new CliEnvironment
         {
             Input = _input.Reader.AsStream(),
             Output = Output,
@@ -72,10 +77,10 @@ internal sealed class CliRun : ITerminalDevice, ISignalSource, IAsyncDisposable
             InputIsTerminal = Terminal,
             OutputIsTerminal = Terminal,
             Variable = _variables.GetValueOrDefault,
+            Time = Time,
             Terminal = this,
             Signals = this,
         };
-        return HubCli.RunAsync(args, environment).WaitAsync(Patience);
     }
 
     /// <summary>Sends the program a signal.</summary>

@@ -6,6 +6,7 @@ using Google.Rpc;
 using Grpc.Core;
 using Hub.Protocol;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
@@ -38,7 +39,22 @@ public sealed class FakeHub : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.Services.AddSingleton(script);
         builder.Services.AddGrpc();
-        builder.WebHost.ConfigureKestrel(k => k.Listen(IPAddress.Loopback, port, l => l.Protocols = HttpProtocols.Http2));
+        builder.WebHost.ConfigureKestrel(k => k.Listen(IPAddress.Loopback, port, l =>
+        {
+            l.Protocols = HttpProtocols.Http2;
+            // As the hub's line does with who gets no turn, once it has said something: so it is certain that it is connected.
+            l.Use(next => async connection =>
+            {
+                if (!script.Resets())
+                {
+                    await next(connection);
+                    return;
+                }
+
+                await connection.Transport.Input.ReadAsync(connection.ConnectionClosed);
+                connection.Abort(new ConnectionAbortedException("reset by the script"));
+            });
+        }));
         builder.Services.Configure<Microsoft.Extensions.Hosting.HostOptions>(o => o.ShutdownTimeout = TimeSpan.Zero);
         var app = builder.Build();
         app.MapGrpcService<FakeService>();
@@ -121,6 +137,9 @@ public sealed class Script
 
     /// <summary>Answer to AttachTerminal.</summary>
     public Func<IAsyncStreamReader<AttachTerminalRequest>, IServerStreamWriter<AttachTerminalResponse>, ServerCallContext, Task>? Attach { get; set; }
+
+    /// <summary>Whether the next connection is reset before anything of it is handled.</summary>
+    public Func<bool> Resets { get; set; } = () => false;
 
     /// <summary>Called with each request as it arrives.</summary>
     public Action<IMessage>? OnAsked { get; set; }
