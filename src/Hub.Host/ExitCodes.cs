@@ -9,7 +9,7 @@ public static class ExitCodes
     public const int Failure = 1;
     /// <summary>Wrong settings or usage; every error was named.</summary>
     public const int Usage = 2;
-    /// <summary>Another hub runs on the data directory.</summary>
+    /// <summary>Another hub runs on the data directory or on the shared store, or has taken the store meanwhile.</summary>
     public const int AlreadyRunning = 3;
     /// <summary>The data directory or the store cannot be used.</summary>
     public const int StoreRefused = 4;

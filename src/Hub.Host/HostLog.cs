@@ -41,6 +41,12 @@ internal static partial class HostLog
     [LoggerMessage(1012, LogLevel.Information, "Store opened: {Path}, {Bytes} bytes; too large to search for corruption at start (akkahub.store.check-max-size)")]
     public static partial void StoreNotSearched(this ILogger log, string path, long bytes);
 
+    [LoggerMessage(1014, LogLevel.Information, "Store opened: {Store}")]
+    public static partial void StoreOpened(this ILogger log, string store);
+
+    [LoggerMessage(1015, LogLevel.Critical, "Another hub has taken the store while this one could not reach it; this one stops")]
+    public static partial void StoreLost(this ILogger log);
+
     [LoggerMessage(1013, LogLevel.Warning, "Diagnostics are on: commits are delayed by {Delay} and wait while '{StallFile}' exists")]
     public static partial void DiagnosticsOn(this ILogger log, TimeSpan delay, string stallFile);
 

@@ -77,14 +77,20 @@ public static class HubProgram
         var host = bound.Settings.Host;
         using var data = await DataDirectory.AcquireAsync(host.DataDir, TimeProvider.System).ConfigureAwait(false);
         HubListeners.RefuseTaken(host);
-        var report = StorePreflight.Run(host.DataDir, bound.Settings.Hub.Registry.Partitions, host.StoreCheckMaxBytes);
+        var partitions = bound.Settings.Hub.Registry.Partitions;
+        var shared = host.Store == StoreKind.Postgresql;
+        var embedded = shared ? null : StorePreflight.Run(host.DataDir, partitions, host.StoreCheckMaxBytes);
+        var created = embedded?.Created ?? await PostgresPreflight.RunAsync(host.ConnectionString, partitions, TimeProvider.System).ConfigureAwait(false);
+        await using var hold = shared ? await PostgresHold.AcquireAsync(host.ConnectionString, TimeProvider.System).ConfigureAwait(false) : null;
         using var certificate = MemberCertificate.LoadOrCreate(host.DataDir, TimeProvider.System);
-        await using var app = build(new HubStart(bound, report, AdminToken.LoadOrCreate(host.DataDir), certificate));
+        await using var app = build(new HubStart(bound, AdminToken.LoadOrCreate(host.DataDir), certificate));
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Hub.Host");
-        LogStart(log, host, report);
+        LogStart(log, host, embedded, created);
         // Taken before the run: the services are gone after it.
         var lifetime = app.Services.GetRequiredService<HubLifetime>();
         var system = app.Services.GetRequiredService<ActorSystem>();
+        if (hold is not null)
+            _ = StopWhenLostAsync(hold, lifetime, log);
         try
         {
             await app.RunAsync().ConfigureAwait(false);
@@ -99,22 +105,33 @@ public static class HubProgram
             await Task.WhenAny(SqliteStoreSetup.StoppedAsync(system), Task.Delay(StoreStopTimeout)).ConfigureAwait(false);
         }
 
+        if (hold is { Lost.IsCompleted: true })
+            return ExitCodes.AlreadyRunning;
         if (lifetime.StopRequested)
             return ExitCodes.Ok;
         log.ActorSystemEnded();
         return ExitCodes.Failure;
     }
 
-    private static void LogStart(ILogger log, HostSettings host, StoreReport report)
+    private static async Task StopWhenLostAsync(PostgresHold hold, HubLifetime lifetime, ILogger log)
+    {
+        await hold.Lost.ConfigureAwait(false);
+        log.StoreLost();
+        lifetime.RequestStop(localNode: false, "another hub has the store");
+    }
+
+    private static void LogStart(ILogger log, HostSettings host, StoreReport? embedded, bool created)
     {
         log.Starting(SettingsText.Version, Environment.ProcessId, host.DataDir);
-        var path = SqliteStore.PathIn(host.DataDir);
-        if (report.Created)
-            log.StoreCreated(path);
-        else if (report.Checked)
-            log.StoreChecked(path, report.Bytes);
+        var store = embedded is null ? PostgresStore.Describe(host.ConnectionString) : SqliteStore.PathIn(host.DataDir);
+        if (created)
+            log.StoreCreated(store);
+        else if (embedded is null)
+            log.StoreOpened(store);
+        else if (embedded.Checked)
+            log.StoreChecked(store, embedded.Bytes);
         else
-            log.StoreNotSearched(path, report.Bytes);
+            log.StoreNotSearched(store, embedded.Bytes);
         if (host.Diagnostics.Enabled)
             log.DiagnosticsOn(host.Diagnostics.CommitDelay, host.Diagnostics.StallFile);
     }

@@ -47,8 +47,12 @@ public sealed class SettingsSpecs
         using var directory = new TemporaryDirectory();
         File.WriteAllText(directory["hub.conf"], $"{path} = \"{text}\"\nakkahub.diagnostics.enabled = on");
         (string, string) diagnostics = path == "akkahub.diagnostics.enabled" ? ("PATH", "") : ("AKKAHUB_DIAGNOSTICS", "on");
+        var partner = PartnerOf(path);
         foreach (var bound in (BoundSettings[])
-            [Bind(["--config", directory["hub.conf"]], diagnostics), Bind([], (setting.EnvironmentVariable, text), diagnostics), Bind(["--set", $"{path}={text}"], diagnostics)])
+        [
+            Bind(["--config", directory["hub.conf"]], diagnostics, partner), Bind([], (setting.EnvironmentVariable, text), diagnostics, partner),
+            Bind(["--set", $"{path}={text}"], diagnostics, partner),
+        ])
         {
             bound.Errors.ShouldBeEmpty();
             setting.Read(bound.Settings).ShouldBe(value);
@@ -118,6 +122,14 @@ public sealed class SettingsSpecs
     }
 
     // Another allowed value than the default, as text and as it is bound.
+    // Two settings are refused without each other.
+    private static (string Name, string Value) PartnerOf(string path) => path switch
+    {
+        "akkahub.store.kind" => ("AKKAHUB_CONNECTION_STRING", "Host=a;Database=b"),
+        "akkahub.store.connection-string" => ("AKKAHUB_STORE", "postgresql"),
+        _ => ("HOME", ""),
+    };
+
     private static (string Text, object? Value) Other(Setting setting)
     {
         var value = setting.Read(new AllSettings());
@@ -130,12 +142,13 @@ public sealed class SettingsSpecs
             bool on => [on ? "off" : "on"],
             HubLogLevel => ["warning"],
             HubLogFormat => ["json"],
-            _ => ["::1", "/tmp/elsewhere"],
+            StoreKind => ["postgresql"],
+            _ => ["::1", "Host=a;Database=b", "/tmp/elsewhere"],
         };
         foreach (var text in candidates)
         {
             if (setting.Kind.TryParse(text, out var parsed)
-                && Bind(["--set", $"{setting.Path}={text}"], ("AKKAHUB_DIAGNOSTICS", "on")).Errors.Count == 0)
+                && Bind(["--set", $"{setting.Path}={text}"], ("AKKAHUB_DIAGNOSTICS", "on"), PartnerOf(setting.Path)).Errors.Count == 0)
                 return (text, parsed);
         }
 

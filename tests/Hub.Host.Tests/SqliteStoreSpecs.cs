@@ -166,9 +166,9 @@ public sealed class SqliteStoreSpecs : IAsyncLifetime
         }
     }
 
-    private sealed record Write(int Events);
+    internal sealed record Write(int Events);
 
-    private sealed record Written(int Count);
+    internal sealed record Written(int Count);
 
     /// <summary>Persists one event after another, a snapshot and a deletion every ten, and tells how many it holds when all is done.</summary>
     private sealed class Rejecting : ReceivePersistentActor
@@ -198,7 +198,7 @@ public sealed class SqliteStoreSpecs : IAsyncLifetime
         protected override void OnPersistRejected(Exception cause, object @event, long sequenceNr) => _rejected = cause.Message;
     }
 
-    private sealed class Writer : ReceivePersistentActor
+    internal sealed class Writer : ReceivePersistentActor
     {
         private int _count;
         private int _tidying;

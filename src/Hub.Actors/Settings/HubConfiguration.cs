@@ -11,6 +11,9 @@ public static class HubConfiguration
     /// <summary>Akka.Persistence.Sql on the embedded store.</summary>
     public static Config Sqlite { get; } = Load("sqlite.hocon");
 
+    /// <summary>Akka.Persistence.Sql on PostgreSQL.</summary>
+    public static Config Postgresql { get; } = Load("postgresql.hocon");
+
     private static Config Load(string name)
     {
         using var stream = typeof(HubConfiguration).Assembly.GetManifestResourceStream(name)

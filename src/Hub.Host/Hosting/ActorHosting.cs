@@ -48,7 +48,7 @@ internal static class ActorHosting
                     loggers.ClearLoggers();
                     loggers.AddLoggerFactory();
                 })
-                .WithSqliteStore(host.DataDir, StoreOptions(host), metrics)
+                .WithStore(host, metrics)
                 .WithSelfJoin(readiness)
                 .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, time, readiness, metrics)
                 .WithHubActors(services);
@@ -78,6 +78,11 @@ internal static class ActorHosting
     }
 
     private static string Milliseconds(TimeSpan time) => ((long)time.TotalMilliseconds).ToString(CultureInfo.InvariantCulture) + "ms";
+
+    private static AkkaConfigurationBuilder WithStore(this AkkaConfigurationBuilder builder, HostSettings host, HubMetrics metrics) =>
+        host.Store == StoreKind.Postgresql
+            ? builder.WithPostgresStore(host.ConnectionString)
+            : builder.WithSqliteStore(host.DataDir, StoreOptions(host), metrics);
 
     private static SqliteStoreOptions StoreOptions(HostSettings host) => new()
     {

@@ -31,6 +31,10 @@ public sealed record HostSettings
     public int MaxStreamsPerConnection { get; init; } = 10_000;
     /// <summary>Most tokens that exist at once.</summary>
     public int MaxTokens { get; init; } = 1000;
+    /// <summary>Where journal and snapshots are.</summary>
+    public StoreKind Store { get; init; } = StoreKind.Sqlite;
+    /// <summary>How PostgreSQL is reached; empty for the embedded store. Holds a password: never logged.</summary>
+    public string ConnectionString { get; init; } = "";
     /// <summary>How long the store may be locked by somebody else before a write fails.</summary>
     public TimeSpan StoreBusyTimeout { get; init; } = TimeSpan.FromSeconds(30);
     /// <summary>A larger store is not searched for corruption at start, bytes; its header and schema always are.</summary>
@@ -48,6 +52,15 @@ public sealed record DiagnosticSettings
     public TimeSpan CommitDelay { get; init; }
     /// <summary>While this file exists commits of the store wait; empty for none.</summary>
     public string StallFile { get; init; } = "";
+}
+
+/// <summary>Where journal and snapshots are.</summary>
+public enum StoreKind
+{
+    /// <summary>In a file of the data directory, for one member.</summary>
+    Sqlite,
+    /// <summary>In PostgreSQL, which several members share.</summary>
+    Postgresql,
 }
 
 /// <summary>The least severe level that is logged.</summary>

@@ -127,7 +127,7 @@ public static class HubSettingsBinder
     }
 
     private static string Wrong(Setting setting, GivenValue value, string rule) =>
-        $"{setting.Path} = '{value.Text}' ({value.Source}): {rule} [{setting.EnvironmentVariable}]";
+        $"{setting.Path} = '{setting.Show(value.Text)}' ({value.Source}): {rule} [{setting.EnvironmentVariable}]";
 
     private static Setting? Find(string path) => SettingTable.All.FirstOrDefault(s => s.Path == path);
 

@@ -11,12 +11,13 @@ public sealed class Setting
 {
     private readonly PropertyInfo[] _route;
 
-    private Setting(string path, SettingKind kind, string description, LambdaExpression property, string? option, string? environment)
+    private Setting(string path, SettingKind kind, string description, LambdaExpression property, string? option, string? environment, bool secret)
     {
         Path = path;
         Kind = kind;
         Description = description;
         Option = option;
+        IsSecret = secret;
         EnvironmentVariable = environment ?? "AKKAHUB_" + path["akkahub.".Length..].Replace('.', '_').Replace('-', '_').ToUpperInvariant();
         _route = RouteOf(property);
     }
@@ -27,6 +28,8 @@ public sealed class Setting
     public string EnvironmentVariable { get; }
     /// <summary>Command-line option of its own, such as <c>--grpc-port</c>; null where only <c>--set</c> reaches it.</summary>
     public string? Option { get; }
+    /// <summary>Whether its value must not be shown.</summary>
+    public bool IsSecret { get; }
     /// <summary>Type, unit and range.</summary>
     public SettingKind Kind { get; }
     /// <summary>What it means, for people.</summary>
@@ -39,8 +42,9 @@ public sealed class Setting
     /// <param name="property">The property it fills.</param>
     /// <param name="option">Command-line option of its own.</param>
     /// <param name="environment">Environment variable, where it is not the path's.</param>
+    /// <param name="secret">Whether its value must not be shown.</param>
     public static Setting Of<T>(string path, SettingKind kind, string description, Expression<Func<AllSettings, T>> property,
-        string? option = null, string? environment = null) => new(path, kind, description, property, option, environment);
+        string? option = null, string? environment = null, bool secret = false) => new(path, kind, description, property, option, environment, secret);
 
     /// <summary>The value in force.</summary>
     public object? Read(AllSettings settings)
@@ -50,6 +54,9 @@ public sealed class Setting
             at = property.GetValue(at);
         return at;
     }
+
+    /// <summary>A value as text that may be shown.</summary>
+    public string Show(string text) => IsSecret && text.Length > 0 ? "(not shown)" : text;
 
     /// <summary>The same settings with another value here; the given ones stay as they are.</summary>
     public AllSettings With(AllSettings settings, object? value) => (AllSettings)Copy(settings, 0, value);

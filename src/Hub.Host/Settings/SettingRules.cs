@@ -40,8 +40,14 @@ internal static class SettingRules
             yield return ("akkahub.registry.ask-timeout", "must be more than akkahub.terminals.request-timeout and more than 30s");
         if (host.DrainTimeout > host.ShutdownTimeout / 2)
             yield return ("akkahub.drain-timeout", "must be at most half of akkahub.shutdown-timeout");
+        if (host.Store == StoreKind.Postgresql && host.ConnectionString.Length == 0)
+            yield return ("akkahub.store.connection-string", "must be given with akkahub.store.kind = postgresql (AKKAHUB_STORE=postgresql)");
+        if (host.Store == StoreKind.Sqlite && host.ConnectionString.Length > 0)
+            yield return ("akkahub.store.connection-string", "needs akkahub.store.kind = postgresql (AKKAHUB_STORE=postgresql)");
         foreach (var (path, same) in SamePorts(host))
             yield return (path, $"must differ from {same}");
+        if (host.Store != StoreKind.Sqlite && (host.Diagnostics.CommitDelay != TimeSpan.Zero || host.Diagnostics.StallFile.Length > 0))
+            yield return ("akkahub.diagnostics.enabled", "delays and stalls only the embedded store (akkahub.store.kind = sqlite)");
         if (host.Diagnostics.Enabled)
             yield break;
         if (host.Diagnostics.CommitDelay != TimeSpan.Zero)

@@ -1,4 +1,5 @@
 using System.Net;
+using Hub.Actors.Store;
 using static Hub.Host.Settings.Setting;
 
 namespace Hub.Host.Settings;
@@ -28,8 +29,10 @@ public static class SettingTable
         Of("akkahub.drain-timeout", Duration(TimeSpan.Zero, TimeSpan.FromMinutes(5)), "Part of shutdown-timeout in which streams may end by themselves. At most half of it.", s => s.Host.DrainTimeout),
         Of("akkahub.tokens.max-count", Int("tokens", 1, 100_000), "Most tokens that exist at once.", s => s.Host.MaxTokens),
 
-        Of("akkahub.store.busy-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(50)), "How long another process may lock the store before a write fails.", s => s.Host.StoreBusyTimeout),
-        Of("akkahub.store.check-max-size", Size<long>(0, 1024 * Gigabyte), "A larger store is not searched for corruption at start; its header and schema always are.", s => s.Host.StoreCheckMaxBytes),
+        Of("akkahub.store.kind", new ChoiceKind(typeof(StoreKind)), "Where journal and snapshots are: in the data directory, or in PostgreSQL, which members of a cluster share.", s => s.Host.Store, environment: "AKKAHUB_STORE"),
+        Of("akkahub.store.connection-string", new TextKind("a PostgreSQL connection string of Npgsql with Host and Database, or empty", static t => t.Length == 0 ? "" : PostgresStore.Complete(t)), "How PostgreSQL is reached, such as Host=db;Database=akkahub;Username=akkahub;Passfile=/etc/akkahub/pgpass. Never shown.", s => s.Host.ConnectionString, environment: "AKKAHUB_CONNECTION_STRING", secret: true),
+        Of("akkahub.store.busy-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(50)), "How long another process may lock the embedded store before a write fails.", s => s.Host.StoreBusyTimeout),
+        Of("akkahub.store.check-max-size", Size<long>(0, 1024 * Gigabyte), "A larger embedded store is not searched for corruption at start; its header and schema always are.", s => s.Host.StoreCheckMaxBytes),
 
         Of("akkahub.history.max-chunks", Int("chunks", 1, 1_000_000), "Most chunks kept of a terminal's history, and as many of what head-bytes keeps. The tighter of this and the bytes binds.", s => s.Hub.History.MaxChunks),
         Of("akkahub.history.max-bytes", Size<long>(4 * 1024, Gigabyte), "Most bytes kept of a terminal's history, arrival marks counted in (16 bytes each).", s => s.Hub.History.MaxBytes),
@@ -71,8 +74,8 @@ public static class SettingTable
         Of("akkahub.liveness.hello-timeout", Duration(TimeSpan.FromSeconds(1), TimeSpan.FromMinutes(5)), "How long a node may take to say hello.", s => s.Hub.Liveness.HelloTimeout),
 
         Of("akkahub.admission.max-concurrent-attaches", Int("attaches", 1, 100_000), "Attaches under way at once on a member, and connections being greeted.", s => s.Hub.Admission.MaxConcurrentAttaches),
-        Of("akkahub.admission.max-waiting", Int("connections", 0, 1_000_000), "Connections that wait for their turn to be greeted, and streams of nodes that share a connection; one more is refused with UNAVAILABLE.", s => s.Hub.Admission.MaxWaiting),
-        Of("akkahub.admission.max-wait", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(9)), "Longest wait for the turn; who has not had it by then is refused with UNAVAILABLE. Less than the 10 s an agent waits for its welcome, or the hub would greet nodes that have gone.", s => s.Hub.Admission.MaxWait),
+        Of("akkahub.admission.max-waiting", Int("connections", 0, 1_000_000), "Connections that wait for their turn to be greeted, and streams of nodes that share a connection; one more connection is reset, one more stream is refused with UNAVAILABLE.", s => s.Hub.Admission.MaxWaiting),
+        Of("akkahub.admission.max-wait", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromSeconds(9)), "Longest wait for the turn; a connection that has not had it by then is reset, a stream is refused with UNAVAILABLE. Less than the 10 s an agent waits for its welcome, or the hub would greet nodes that have gone.", s => s.Hub.Admission.MaxWait),
         Of("akkahub.admission.retry-hint", Duration(TimeSpan.FromMilliseconds(100), TimeSpan.FromMinutes(5)), "Retry hint given before the hub is ready; spread at random up to twice this.", s => s.Hub.Admission.RetryHint),
 
         Of("akkahub.registry.partitions", Int("partitions", 1, 4096), "Number of partitions; stored with the data and never changed.", s => s.Hub.Registry.Partitions),

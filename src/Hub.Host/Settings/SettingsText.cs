@@ -20,8 +20,8 @@ public static class SettingsText
             `hocon/hub.hocon` holds every default. What it says under `akka` goes to Akka.NET as it is. Wrong values and unknown names
             are all reported at once, and the hub does not start. `--check-config` reports them and starts nothing: exit code 0 or 2.
 
-            Exit codes of the hub: 0 stopped in order, 1 failure, 2 wrong settings or usage, 3 another hub runs on the data directory,
-            4 the data directory or the store cannot be used, 5 a port is taken, 130 ended at once by a second Ctrl+C,
+            Exit codes of the hub: 0 stopped in order, 1 failure, 2 wrong settings or usage, 3 another hub has the data directory or the
+            store, 4 the data directory or the store cannot be used, 5 a port is taken, 130 ended at once by a second Ctrl+C,
             134 aborted because the disk failed to synchronise the store.
 
             | setting | default | value | environment, option | meaning |
@@ -81,7 +81,7 @@ public static class SettingsText
         var text = new StringBuilder();
         foreach (var setting in SettingTable.All)
         {
-            text.Append(setting.Path).Append(" = ").Append(setting.Kind.Format(setting.Read(bound.Settings)))
+            text.Append(setting.Path).Append(" = ").Append(setting.Show(setting.Kind.Format(setting.Read(bound.Settings))))
                 .Append("  # ").Append(bound.Sources.GetValueOrDefault(setting.Path, "default")).Append('\n');
         }
 
