@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Hosting;
 using Hub.Actors.Store;
+using Microsoft.Extensions.Time.Testing;
 using static Hub.Host.Tests.TestSupport;
 
 namespace Hub.Host.Tests;
@@ -111,22 +112,18 @@ public sealed class PostgresStoreSpecs(PostgresFixture postgres) : IClassFixture
     public async Task Whose_session_was_ended_takes_hold_again_and_is_told_if_somebody_else_has_it_by_then()
     {
         var (server, database, connection) = await postgres.NewDatabaseAsync();
-        await using var first = await PostgresHold.AcquireAsync(connection, TimeProvider.System);
+        var time = new FakeTimeProvider();
+        await using var first = await PostgresHold.AcquireAsync(connection, time);
         var held = await Holder();
-        await server.QueryAsync($"SELECT pg_terminate_backend({held})", database);
-        string again;
-        using (var late = new CancellationTokenSource(Patience))
-        {
-            while ((again = await Holder()).Length == 0)
-                await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
-        }
-
+        await server.QueryAsync($"SELECT pg_terminate_backend({held}, 5000)", database);
+        await PassUntil(time, async () => (await Holder()).Length > 0);
+        var again = await Holder();
         again.ShouldNotBe(held);
         first.Lost.IsCompleted.ShouldBeFalse();
 
         await server.QueryAsync($"SELECT pg_terminate_backend({again}, 5000)", database);
         await using var second = await PostgresHold.AcquireAsync(connection, TimeProvider.System);
-        await first.Lost.WaitAsync(Patience);
+        await PassUntil(time, () => Task.FromResult(first.Lost.IsCompleted));
         second.Lost.IsCompleted.ShouldBeFalse();
 
         Task<string> Holder() => server.QueryAsync(
@@ -172,6 +169,16 @@ public sealed class PostgresStoreSpecs(PostgresFixture postgres) : IClassFixture
             .ShouldContain("must be given with akkahub.store.kind = postgresql");
         (await RunAsync(Isolated(Path.GetTempPath(), "--check-config"), build: null, ("AKKAHUB_CONNECTION_STRING", "Host=db;Database=akkahub"))).Error
             .ShouldContain("needs akkahub.store.kind = postgresql");
+    }
+
+    private static async Task PassUntil(FakeTimeProvider time, Func<Task<bool>> condition)
+    {
+        using var late = new CancellationTokenSource(Patience);
+        while (!await condition())
+        {
+            time.Advance(TimeSpan.FromSeconds(2));
+            await Task.Delay(TimeSpan.FromMilliseconds(50), late.Token);
+        }
     }
 
     private static async Task<string> Refused(string connection, int partitions) =>

@@ -32,7 +32,7 @@ public sealed class SharedStoreSpecs(ITestOutputHelper output)
             WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
         await using var follower = client.Follow(agent.Name, writer.Name);
 
-        for (var i = 0; i < (TestSettings.Long ? 10 : 2); i++)
+        for (var i = 0; i < (TestSettings.Long ? 10 : 1); i++)
         {
             await Task.Delay(TimeSpan.FromMilliseconds(random.Next(300, 2000)));
             workspace.Say($"the hub is killed, the writer at {writer.Written}");
