@@ -60,6 +60,7 @@ public static class HubActors
                 RememberEntities = false,
                 ShouldPassivateIdleEntities = false,
                 HandOffStopMessage = HandOffPartition.Instance,
+                Role = MemberRoles.Full,
             })
         .WithActors((system, registry) =>
         {

@@ -15,6 +15,8 @@ public static class ExitCodes
     public const int StoreRefused = 4;
     /// <summary>A port is taken.</summary>
     public const int AddressInUse = 5;
+    /// <summary>The other members took this one for dead, or it saw that it is on the smaller side of a split; start it again.</summary>
+    public const int Downed = 6;
     /// <summary>A second Ctrl+C ended the hub at once.</summary>
     public const int Interrupted = 130;
 }

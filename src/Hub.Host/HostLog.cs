@@ -41,6 +41,12 @@ internal static partial class HostLog
     [LoggerMessage(1012, LogLevel.Information, "Store opened: {Path}, {Bytes} bytes; too large to search for corruption at start (akkahub.store.check-max-size)")]
     public static partial void StoreNotSearched(this ILogger log, string path, long bytes);
 
+    [LoggerMessage(1016, LogLevel.Error, "The cluster went on without this member, which stopped; it is to be started again")]
+    public static partial void Downed(this ILogger log);
+
+    [LoggerMessage(1017, LogLevel.Warning, "Two seeds: when one of two members dies, or they lose sight of each other, the younger one stops, too, so two are no more available than one. Use three or more")]
+    public static partial void TwoMembers(this ILogger log);
+
     [LoggerMessage(1014, LogLevel.Information, "Store opened: {Store}")]
     public static partial void StoreOpened(this ILogger log, string store);
 

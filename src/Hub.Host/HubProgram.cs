@@ -53,6 +53,11 @@ public static class HubProgram
             await error.WriteLineAsync(e.Message).ConfigureAwait(false);
             return e.InUse ? ExitCodes.AlreadyRunning : ExitCodes.StoreRefused;
         }
+        catch (CertificateRefusedException e)
+        {
+            await error.WriteLineAsync(e.Message).ConfigureAwait(false);
+            return ExitCodes.Usage;
+        }
         catch (AddressTakenException e)
         {
             await error.WriteLineAsync(e.Message).ConfigureAwait(false);
@@ -81,9 +86,9 @@ public static class HubProgram
         var shared = host.Store == StoreKind.Postgresql;
         var embedded = shared ? null : StorePreflight.Run(host.DataDir, partitions, host.StoreCheckMaxBytes);
         var created = embedded?.Created ?? await PostgresPreflight.RunAsync(host.ConnectionString, partitions, TimeProvider.System).ConfigureAwait(false);
-        await using var hold = shared ? await PostgresHold.AcquireAsync(host.ConnectionString, TimeProvider.System).ConfigureAwait(false) : null;
-        using var certificate = MemberCertificate.LoadOrCreate(host.DataDir, TimeProvider.System);
-        await using var app = build(new HubStart(bound, AdminToken.LoadOrCreate(host.DataDir), certificate));
+        await using var hold = shared && !host.Cluster.IsMember ? await PostgresHold.AcquireAsync(host.ConnectionString, TimeProvider.System).ConfigureAwait(false) : null;
+        using var identity = MemberCertificate.Load(host, TimeProvider.System);
+        await using var app = build(new HubStart(bound, AdminToken.LoadOrCreate(host.DataDir), identity));
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Hub.Host");
         LogStart(log, host, embedded, created);
         // Taken before the run: the services are gone after it.
@@ -109,6 +114,12 @@ public static class HubProgram
             return ExitCodes.AlreadyRunning;
         if (lifetime.StopRequested)
             return ExitCodes.Ok;
+        if (CoordinatedShutdown.Get(system).ShutdownReason is CoordinatedShutdown.ClusterDowningReason)
+        {
+            log.Downed();
+            return ExitCodes.Downed;
+        }
+
         log.ActorSystemEnded();
         return ExitCodes.Failure;
     }
@@ -123,6 +134,8 @@ public static class HubProgram
     private static void LogStart(ILogger log, HostSettings host, StoreReport? embedded, bool created)
     {
         log.Starting(SettingsText.Version, Environment.ProcessId, host.DataDir);
+        if (host.Cluster.SeedList.Count() == 2)
+            log.TwoMembers();
         var store = embedded is null ? PostgresStore.Describe(host.ConnectionString) : SqliteStore.PathIn(host.DataDir);
         if (created)
             log.StoreCreated(store);

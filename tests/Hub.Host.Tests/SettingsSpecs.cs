@@ -34,7 +34,7 @@ public sealed class SettingsSpecs
         SettingTable.All.Select(s => s.Path).ShouldBeUnique();
         SettingTable.All.Select(s => s.EnvironmentVariable).ShouldBeUnique();
 
-        static int Leaves(Type type) => type.GetProperties(BindingFlags.Public | BindingFlags.Instance)
+        static int Leaves(Type type) => type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Where(p => p.CanWrite)
             .Sum(p => p.PropertyType.Namespace!.StartsWith("Hub.", StringComparison.Ordinal) && p.PropertyType.IsClass ? Leaves(p.PropertyType) : 1);
     }
 
@@ -45,14 +45,10 @@ public sealed class SettingsSpecs
         var setting = SettingTable.All.Single(s => s.Path == path);
         var (text, value) = Other(setting);
         using var directory = new TemporaryDirectory();
-        File.WriteAllText(directory["hub.conf"], $"{path} = \"{text}\"\nakkahub.diagnostics.enabled = on");
-        (string, string) diagnostics = path == "akkahub.diagnostics.enabled" ? ("PATH", "") : ("AKKAHUB_DIAGNOSTICS", "on");
-        var partner = PartnerOf(path);
+        File.WriteAllText(directory["hub.conf"], $"{path} = \"{text}\"");
+        var partners = PartnersOf(setting);
         foreach (var bound in (BoundSettings[])
-        [
-            Bind(["--config", directory["hub.conf"]], diagnostics, partner), Bind([], (setting.EnvironmentVariable, text), diagnostics, partner),
-            Bind(["--set", $"{path}={text}"], diagnostics, partner),
-        ])
+            [Bind(["--config", directory["hub.conf"]], partners), Bind([], [(setting.EnvironmentVariable, text), .. partners]), Bind(["--set", $"{path}={text}"], partners)])
         {
             bound.Errors.ShouldBeEmpty();
             setting.Read(bound.Settings).ShouldBe(value);
@@ -73,6 +69,34 @@ public sealed class SettingsSpecs
         bound.Sources["akkahub.history.max-marks"].ShouldContain("command line");
         bound.AkkaOverrides.GetString("akka.loglevel").ShouldBe("DEBUG");
     }
+
+    [Fact]
+    public void A_member_of_a_cluster_has_a_shared_store_certificates_and_an_address()
+    {
+        var errors = string.Join('\n', Bind([], ("AKKAHUB_SEEDS", "a:1, b:2")).Errors);
+        errors.ShouldContain("akkahub.cluster.seeds = 'a:1, b:2' (environment AKKAHUB_SEEDS): needs a store that members share");
+        foreach (var setting in (string[])["akkahub.remote.certificate", "akkahub.remote.key", "akkahub.remote.ca"])
+            errors.ShouldContain($"{setting} = '' (default): must be given with akkahub.cluster.seeds");
+        foreach (var (name, value) in ((string, string)[])[("AKKAHUB_SEEDS", "a"), ("AKKAHUB_SEEDS", "a:0"), ("AKKAHUB_SEEDS", "0.0.0.0:5110"), ("AKKAHUB_PUBLIC_HOST", "0.0.0.0"), ("AKKAHUB_PUBLIC_HOST", "::")])
+            Bind([], (name, value)).Errors.ShouldContain(e => e.Contains($"'{value}'", StringComparison.Ordinal) && e.Contains("must be", StringComparison.Ordinal), $"{name}={value}");
+        Bind([], ("AKKAHUB_ROLE", "gateway")).Errors.ShouldHaveSingleItem().ShouldContain("needs akkahub.cluster.seeds");
+
+        var member = SettingTable.All.Single(s => s.Path == "akkahub.cluster.seeds");
+        (string, string)[] all = [("AKKAHUB_SEEDS", "a:1, [::1]:2"), .. PartnersOf(member)];
+        var bound = Bind([], all);
+        bound.Errors.ShouldBeEmpty();
+        bound.Settings.Host.Cluster.SeedList.ShouldBe([("a", 1), ("[::1]", 2)]);
+        bound.Settings.Host.LocalNode.ShouldBeFalse("a member has no node of its own unless it is asked to");
+        Bind(["--local-node", "on"], all).Settings.Host.LocalNode.ShouldBeTrue();
+    }
+
+    [Theory]
+    [InlineData(false, "Box", "local")]
+    [InlineData(true, "Box-1.example.org", "local-box-1")]
+    [InlineData(true, "my_machine", "local-my-machine")]
+    [InlineData(true, "a-very-long-name-of-a-machine-that-does-not-fit-into-the-name-of-a-node", "local-a-very-long-name-of-a-machine-that-does-not-fit-into-the")]
+    public void The_local_node_of_a_member_has_its_machines_name(bool isMember, string machine, string name) =>
+        Hub.Host.LocalAgent.LocalNodeName.Of(isMember, machine).ShouldBe(name);
 
     [Fact]
     public void Every_error_is_reported_at_once()
@@ -122,13 +146,22 @@ public sealed class SettingsSpecs
     }
 
     // Another allowed value than the default, as text and as it is bound.
-    // Two settings are refused without each other.
-    private static (string Name, string Value) PartnerOf(string path) => path switch
+    // What a setting is refused without.
+    private static (string Name, string Value)[] PartnersOf(Setting setting)
     {
-        "akkahub.store.kind" => ("AKKAHUB_CONNECTION_STRING", "Host=a;Database=b"),
-        "akkahub.store.connection-string" => ("AKKAHUB_STORE", "postgresql"),
-        _ => ("HOME", ""),
-    };
+        (string Name, string Value)[] diagnostics = [("AKKAHUB_DIAGNOSTICS", "on")];
+        (string Name, string Value)[] store = [("AKKAHUB_STORE", "postgresql"), ("AKKAHUB_CONNECTION_STRING", "Host=a;Database=b")];
+        (string Name, string Value)[] cluster =
+            [.. store, ("AKKAHUB_SEEDS", "a:1"), ("AKKAHUB_REMOTE_CERTIFICATE", "/c"), ("AKKAHUB_REMOTE_KEY", "/k"), ("AKKAHUB_REMOTE_CA", "/a")];
+        var needed = setting.Path switch
+        {
+            "akkahub.store.kind" or "akkahub.store.connection-string" => store,
+            "akkahub.remote.certificate" or "akkahub.remote.key" or "akkahub.remote.ca" => cluster,
+            _ when setting.Path.StartsWith("akkahub.cluster.", StringComparison.Ordinal) => cluster,
+            _ => diagnostics,
+        };
+        return [.. needed.Where(n => n.Name != setting.EnvironmentVariable)];
+    }
 
     private static (string Text, object? Value) Other(Setting setting)
     {
@@ -143,12 +176,13 @@ public sealed class SettingsSpecs
             HubLogLevel => ["warning"],
             HubLogFormat => ["json"],
             StoreKind => ["postgresql"],
-            _ => ["::1", "Host=a;Database=b", "/tmp/elsewhere"],
+            MemberRole => ["gateway"],
+            _ => ["::1", "Host=a;Database=b", "/tmp/elsewhere", "b:2,c:3"],
         };
         foreach (var text in candidates)
         {
             if (setting.Kind.TryParse(text, out var parsed)
-                && Bind(["--set", $"{setting.Path}={text}"], ("AKKAHUB_DIAGNOSTICS", "on"), PartnerOf(setting.Path)).Errors.Count == 0)
+                && Bind(["--set", $"{setting.Path}={text}"], PartnersOf(setting)).Errors.Count == 0)
                 return (text, parsed);
         }
 

@@ -1,4 +1,5 @@
 using Akka.Actor;
+using Akka.Cluster;
 using Hub.Actors.Telemetry;
 
 namespace Hub.Actors.Registry;
@@ -37,7 +38,12 @@ internal sealed class PartitionKeeperActor : UntypedActor, IWithTimers
     protected override void PreStart()
     {
         _hub.Readiness.Set(Readiness.Partitions, "the partitions are starting");
-        Self.Tell(Tick.Instance);
+        var self = Self;
+        // Before the member is up there is nobody whom the region could ask where partitions are: it would keep what it is told, and complain.
+        if (Context.System is ExtendedActorSystem { Provider: ClusterActorRefProvider })
+            Cluster.Get(Context.System).RegisterOnMemberUp(() => self.Tell(Tick.Instance));
+        else
+            self.Tell(Tick.Instance);
     }
 
     protected override void OnReceive(object message)

@@ -8,6 +8,7 @@ using Google.Protobuf.WellKnownTypes;
 using Hub.Actors.History;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
+using Hub.Actors.Tokens;
 
 namespace Hub.Actors.Serialization;
 
@@ -17,6 +18,7 @@ namespace Hub.Actors.Serialization;
 /// <item><term>s1 … s7</term><description>stored: NodeEvents, NodeSnapshot, MembershipChanged, MembershipSnapshot, TokensChanged, TokensSnapshot, StoreProbed</description></item>
 /// <item><term>c1 … c16</term><description>between members: NodeRequest, NodeReply, NodeFailure, Attach, Attached, AttachRefused, FromNode, ToNode, Progress, LivenessReport, Detach, SessionEnded, StartPartition, PartitionStarted, ListPartition, PartitionNodes</description></item>
 /// <item><term>c17</term><description>HandOffPartition</description></item>
+/// <item><term>c18 … c25</term><description>CreateToken, RevokeToken, ListTokens, TokenCreated, TokenRefused, TokenList, TokenRevoked, WatchTokens (answered with TokensSnapshot, s6)</description></item>
 /// </list>
 /// </summary>
 public sealed class HubSerializer : SerializerWithStringManifest
@@ -74,6 +76,14 @@ public sealed class HubSerializer : SerializerWithStringManifest
         ListPartition => "c15",
         PartitionNodes => "c16",
         HandOffPartition => "c17",
+        CreateToken => "c18",
+        RevokeToken => "c19",
+        ListTokens => "c20",
+        TokenCreated => "c21",
+        TokenRefused => "c22",
+        TokenList => "c23",
+        TokenRevoked => "c24",
+        WatchTokens => "c25",
         _ => throw new ArgumentException($"{o.GetType()} has no wire form."),
     };
 
@@ -99,6 +109,13 @@ public sealed class HubSerializer : SerializerWithStringManifest
         ListPartition m => new PartitionForm { Partition = m.Partition },
         PartitionNodes m => new PartitionNodesForm { Partition = m.Partition, Nodes = { m.Nodes } },
         HandOffPartition => new PartitionForm(),
+        CreateToken m => new CreateTokenForm { Type = m.Type, SecretHash = m.SecretHash, Ttl = m.TimeToLive?.ToDuration(), Description = m.Description },
+        RevokeToken m => new TokenIdForm { Id = m.Id },
+        ListTokens or WatchTokens => new EmptyForm(),
+        TokenCreated m => new TokenCreatedForm { Token = m.Token },
+        TokenRefused m => new TokenRefusedForm { MaxCount = m.MaxCount },
+        TokenList m => new TokenListForm { Tokens = { m.Tokens } },
+        TokenRevoked m => new TokenRevokedForm { Found = m.Found },
         IMessage stored => stored,
         _ => throw new ArgumentException($"{obj.GetType()} has no wire form."),
     };
@@ -154,6 +171,23 @@ public sealed class HubSerializer : SerializerWithStringManifest
                 return new PartitionNodes(nodes.Partition, nodes.Nodes);
             case "c17":
                 return HandOffPartition.Instance;
+            case "c18":
+                var create = CreateTokenForm.Parser.ParseFrom(bytes);
+                return new CreateToken(create.Type, create.SecretHash, create.Ttl?.ToTimeSpan(), create.Description);
+            case "c19":
+                return new RevokeToken(TokenIdForm.Parser.ParseFrom(bytes).Id);
+            case "c20":
+                return ListTokens.Instance;
+            case "c21":
+                return new TokenCreated(TokenCreatedForm.Parser.ParseFrom(bytes).Token);
+            case "c22":
+                return new TokenRefused(TokenRefusedForm.Parser.ParseFrom(bytes).MaxCount);
+            case "c23":
+                return new TokenList([.. TokenListForm.Parser.ParseFrom(bytes).Tokens]);
+            case "c24":
+                return new TokenRevoked(TokenRevokedForm.Parser.ParseFrom(bytes).Found);
+            case "c25":
+                return WatchTokens.Instance;
             default:
                 throw new System.Runtime.Serialization.SerializationException(
                     $"The manifest '{manifest}' is not known: it was written by a newer hub. Start that version, or newer.");

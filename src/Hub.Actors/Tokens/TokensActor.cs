@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using Akka.Actor;
-using Akka.Hosting;
 using Akka.Pattern;
 using Akka.Persistence;
 using AkkaHub.Internal.V1;
@@ -11,8 +10,9 @@ using Hub.Actors.Telemetry;
 namespace Hub.Actors.Tokens;
 
 /// <summary>
-/// Keeps the tokens of nodes and clients. It alone writes them; everybody reads them from the <see cref="TokenDirectory"/> that it
-/// publishes. A change is in the directory only after it is durable, and answered only after that. The store holds hashes of
+/// Keeps the tokens of nodes and clients. It alone writes them, and there is one in a cluster; everybody reads them from the
+/// <see cref="TokenDirectory"/> of their member, which it publishes on its own and <see cref="TokenMirrorActor"/> on the others. A change
+/// is in a directory only after it is durable, and answered only after that. The store holds hashes of
 /// secrets, never a secret. A failed write stops it (whether the write landed is not known); it is made again from the store.
 /// </summary>
 public sealed class TokensActor : ReceivePersistentActor, IWithTimers
@@ -28,6 +28,7 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
 
     private readonly TokensState _state = new();
     private readonly TokenDirectory _directory;
+    private readonly HashSet<IActorRef> _watchers = [];
     private readonly int _maxCount;
     private readonly Readiness? _readiness;
     private readonly HubMetrics? _metrics;
@@ -35,7 +36,7 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
     private readonly long _started;
 
     /// <summary>Makes the actor.</summary>
-    /// <param name="directory">Where tokens are published.</param>
+    /// <param name="directory">Where tokens are published on this member.</param>
     /// <param name="maxCount">Most tokens that exist at once.</param>
     /// <param name="time">The clock.</param>
     /// <param name="readiness">Told when the tokens have been read.</param>
@@ -56,6 +57,8 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
         Command<CreateToken>(Handle);
         Command<RevokeToken>(Handle);
         Command<ListTokens>(_ => Sender.Tell(new TokenList(_state.Public)));
+        Command<WatchTokens>(_ => AddWatcher(Sender));
+        Command<Terminated>(gone => _watchers.Remove(gone.ActorRef));
         Command<ExpireNow>(_ => Expire());
         Command<SaveSnapshotSuccess>(saved => DeleteMessages(saved.Metadata.SequenceNr));
         Command<SaveSnapshotFailure>(_ => _metrics?.SnapshotFailed());
@@ -134,6 +137,9 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
     {
         _state.Apply(change);
         _directory.Publish(_state.All);
+        var snapshot = _state.ToSnapshot();
+        foreach (var watcher in _watchers)
+            watcher.Tell(snapshot);
         ArmExpiry();
         if (LastSequenceNr % SnapshotEvery == 0)
             SaveSnapshot(_state.ToSnapshot());
@@ -145,6 +151,13 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
         _metrics?.Recovered("tokens", _time.GetElapsedTime(_started));
         _readiness?.Clear(Readiness.Tokens);
         ArmExpiry();
+    }
+
+    private void AddWatcher(IActorRef watcher)
+    {
+        if (_watchers.Add(watcher))
+            Context.Watch(watcher);
+        watcher.Tell(_state.ToSnapshot());
     }
 
     // The directory itself refuses a token that is over; the timer is there to end its streams and to forget it.
@@ -179,14 +192,4 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
         _metrics?.PersistFailed("tokens");
         base.OnPersistFailure(cause, @event, sequenceNr);
     }
-}
-
-/// <summary>Wiring of the tokens.</summary>
-public static class TokensHosting
-{
-    /// <summary>Starts <see cref="TokensActor"/> under its supervisor and registers that as <see cref="TokensActor"/>.</summary>
-    public static AkkaConfigurationBuilder WithTokens(
-        this AkkaConfigurationBuilder builder, TokenDirectory directory, int maxCount, TimeProvider time, Readiness? readiness = null, HubMetrics? metrics = null) =>
-        builder.WithActors((system, registry) =>
-            registry.Register<TokensActor>(system.ActorOf(TokensActor.Supervised(directory, maxCount, time, readiness, metrics), "tokens")));
 }

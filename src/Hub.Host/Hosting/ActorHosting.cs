@@ -1,4 +1,5 @@
 using System.Globalization;
+using Akka;
 using Akka.Actor;
 using Akka.Cluster;
 using Akka.Configuration;
@@ -9,6 +10,8 @@ using Hub.Actors.Settings;
 using Hub.Actors.Store;
 using Hub.Actors.Telemetry;
 using Hub.Actors.Tokens;
+using Hub.Host.Auth;
+using Hub.Host.Services;
 using Hub.Host.Settings;
 
 namespace Hub.Host.Hosting;
@@ -40,7 +43,7 @@ internal static class ActorHosting
                 .AddHocon(start.Bound.AkkaOverrides, HoconAddMode.Prepend)
                 .AddHocon(FromSettings(host), HoconAddMode.Append)
                 .AddHocon(HubConfiguration.Akka, HoconAddMode.Append)
-                .AddSetup(MemberCertificate.Setup(start.Certificate))
+                .AddSetup(MemberCertificate.Setup(start.Identity))
                 .ConfigureLoggers(loggers =>
                 {
                     // At Debug the frameworks' information is of use; otherwise it is noise.
@@ -49,9 +52,10 @@ internal static class ActorHosting
                     loggers.AddLoggerFactory();
                 })
                 .WithStore(host, metrics)
-                .WithSelfJoin(readiness)
-                .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, time, readiness, metrics)
-                .WithHubActors(services);
+                .WithJoin(host, readiness)
+                .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, host.Cluster.IsMember, time, readiness, metrics)
+                .WithHubActors(services)
+                .WithDrainWhenDowned(services);
         });
         return builder;
     }
@@ -66,9 +70,10 @@ internal static class ActorHosting
             akka {
               remote.dot-netty.tcp {
                 hostname = "{{host.Bind}}"
-                public-hostname = "{{host.Bind}}"
+                public-hostname = "{{(host.Cluster.PublicHost.Length > 0 ? host.Cluster.PublicHost : host.Bind)}}"
                 port = {{host.RemotePort}}
               }
+              cluster.roles = ["{{(host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full)}}"]
               coordinated-shutdown {
                 default-phase-timeout = {{Milliseconds(time * DefaultShare)}}
                 {{phases}}
@@ -91,12 +96,33 @@ internal static class ActorHosting
         StallFile = host.Diagnostics.StallFile,
     };
 
+    // A stop that somebody asked for drains before the actors hear of it. A member that was downed must stop serving at once: elsewhere
+    // its partitions are about to begin.
+    private static AkkaConfigurationBuilder WithDrainWhenDowned(this AkkaConfigurationBuilder builder, IServiceProvider services) =>
+        builder.AddStartup((system, _) => CoordinatedShutdown.Get(system).AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "stop-serving", async () =>
+        {
+            if (services.GetRequiredService<HubLifetime>() is { StopRequested: false } lifetime)
+            {
+                lifetime.BeginDrain();
+                await services.GetRequiredService<LiveCalls>().DrainAsync(
+                    TimeSpan.FromMilliseconds(500), () => HubErrors.NotReady("the hub is no longer part of its cluster", TimeSpan.FromSeconds(1)), TimeProvider.System).ConfigureAwait(false);
+            }
+
+            return Done.Instance;
+        }));
+
     // A lone member needs no seed: it joins itself as soon as its address is known, also with a port the system chose.
-    private static AkkaConfigurationBuilder WithSelfJoin(this AkkaConfigurationBuilder builder, Readiness readiness) =>
+    private static AkkaConfigurationBuilder WithJoin(this AkkaConfigurationBuilder builder, HostSettings host, Readiness readiness) =>
         builder.AddStartup((system, _) =>
         {
             var cluster = Cluster.Get(system);
             cluster.RegisterOnMemberUp(() => readiness.Clear(Readiness.Cluster));
-            cluster.Join(cluster.SelfAddress);
+            if (!host.Cluster.IsMember)
+            {
+                cluster.Join(cluster.SelfAddress);
+                return;
+            }
+
+            cluster.JoinSeedNodes(host.Cluster.SeedList.Select(seed => cluster.SelfAddress.WithHost(seed.Host).WithPort(seed.Port)));
         });
 }

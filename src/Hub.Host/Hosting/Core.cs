@@ -12,8 +12,8 @@ namespace Hub.Host.Hosting;
 /// <summary>What the start has found out and taken hold of before the host is built.</summary>
 /// <param name="Bound">The settings.</param>
 /// <param name="AdminToken">The owner-only token.</param>
-/// <param name="Certificate">What members know each other by.</param>
-public sealed record HubStart(BoundSettings Bound, string AdminToken, System.Security.Cryptography.X509Certificates.X509Certificate2 Certificate);
+/// <param name="Identity">What members know each other by.</param>
+public sealed record HubStart(BoundSettings Bound, string AdminToken, MemberIdentity Identity);
 
 /// <summary>Wiring of what is neither actors nor listeners.</summary>
 internal static class Core

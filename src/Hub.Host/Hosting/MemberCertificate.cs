@@ -2,12 +2,31 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Akka.Remote.Transport.DotNetty;
 using Hub.Actors.Store;
+using Hub.Host.Settings;
 
 namespace Hub.Host.Hosting;
 
+/// <summary>A certificate that members know each other by cannot be used; the message names the setting.</summary>
+public sealed class CertificateRefusedException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>What a member shows others, and whom it accepts.</summary>
+/// <param name="Certificate">Its certificate with its key.</param>
+/// <param name="Authority">Whose certificates it accepts; null to accept no other than its own.</param>
+public sealed record MemberIdentity(X509Certificate2 Certificate, X509Certificate2Collection? Authority) : IDisposable
+{
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Certificate.Dispose();
+        foreach (var authority in Authority ?? [])
+            authority.Dispose();
+    }
+}
+
 /// <summary>
-/// What the members of a cluster know each other by: one self-signed certificate, owner-only in the data directory. Akka.Remote takes
-/// messages for any actor from whoever gets through, so loopback alone would let every local user past the tokens.
+/// What members know each other by. Akka.Remote takes messages for any actor from whoever gets through, so loopback alone would let every
+/// local user past the tokens. A hub by itself has one self-signed certificate, owner-only in the data directory, and accepts no other; members of
+/// a cluster have certificates of one authority, and accept all of it.
 /// </summary>
 internal static class MemberCertificate
 {
@@ -17,6 +36,63 @@ internal static class MemberCertificate
     private const string Subject = "CN=akkahub-member";
     private const int KeyBits = 2048;
     private const int ValidYears = 50;
+
+    /// <summary>What this hub shows and accepts, by its settings.</summary>
+    /// <exception cref="StoreRefusedException">The certificate in the data directory cannot be used.</exception>
+    /// <exception cref="CertificateRefusedException">The certificates of the settings cannot be used.</exception>
+    public static MemberIdentity Load(HostSettings host, TimeProvider time) =>
+        host.Cluster.IsMember ? FromFiles(host.Cluster, time) : new MemberIdentity(LoadOrCreate(host.DataDir, time), null);
+
+    /// <summary>Members present their certificate and accept those of the authority, whatever names they have; or only their own.</summary>
+    public static DotNettySslSetup Setup(MemberIdentity member) =>
+        new(member.Certificate, suppressValidation: false, requireMutualAuthentication: true, member.Authority is { } authority
+            ? (certificate, _, _, _, _) => certificate is not null && IsOf(authority, certificate)
+            : CertificateValidation.PinnedCertificate(member.Certificate.Thumbprint));
+
+    private static MemberIdentity FromFiles(ClusterSettings cluster, TimeProvider time)
+    {
+        var authority = new X509Certificate2Collection();
+        Read("akkahub.remote.ca", cluster.Authority, () => authority.ImportFromPemFile(cluster.Authority));
+        X509Certificate2? certificate = null;
+        Read("akkahub.remote.key", cluster.Key, () =>
+        {
+            DataDirectory.RefuseSharedSecret(cluster.Key);
+            using var pem = X509Certificate2.CreateFromPemFile(cluster.Certificate, cluster.Key);
+            // A key of a PEM file lives in memory only, which not every user of the certificate can take.
+            certificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), password: null);
+        });
+        var member = certificate!;
+        if (authority.Count == 0)
+            throw new CertificateRefusedException($"akkahub.remote.ca = '{cluster.Authority}': there is no certificate in it");
+        var now = time.GetUtcNow();
+        if (now < member.NotBefore || now > member.NotAfter)
+            throw new CertificateRefusedException($"akkahub.remote.certificate = '{cluster.Certificate}': it is valid from {member.NotBefore:u} to {member.NotAfter:u}");
+        if (!IsOf(authority, member))
+            throw new CertificateRefusedException($"akkahub.remote.certificate = '{cluster.Certificate}': it is not of the authority in akkahub.remote.ca");
+        return new MemberIdentity(member, authority);
+    }
+
+    private static void Read(string setting, string file, Action read)
+    {
+        try
+        {
+            read();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException or StoreRefusedException)
+        {
+            throw new CertificateRefusedException($"{setting} = '{file}': {e.Message}", e);
+        }
+    }
+
+    private static bool IsOf(X509Certificate2Collection authority, X509Certificate2 certificate)
+    {
+        using var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.AddRange(authority);
+        // An authority of the cluster's own has no list to ask; a certificate is revoked by renewing the authority.
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        return chain.Build(certificate);
+    }
 
     /// <summary>Reads the certificate, or makes it at the first start.</summary>
     /// <exception cref="StoreRefusedException">It cannot be read or written, or others can read it.</exception>
@@ -35,11 +111,6 @@ internal static class MemberCertificate
             throw new StoreRefusedException($"{path} cannot be used: {e.Message} Remove it to have a new one made.", inner: e);
         }
     }
-
-    /// <summary>Members present this certificate and accept no other, whatever names or authorities another may have.</summary>
-    public static DotNettySslSetup Setup(X509Certificate2 certificate) =>
-        new(certificate, suppressValidation: false, requireMutualAuthentication: true,
-            CertificateValidation.PinnedCertificate(certificate.Thumbprint));
 
     private static void Create(string path, TimeProvider time)
     {

@@ -8,13 +8,13 @@ namespace Hub.Host.LocalAgent;
 /// <summary>The agent program that is copied beside the hub, run on <c>local-node</c> in the data directory.</summary>
 internal sealed class AgentProcess(HostSettings settings, TimeProvider time) : ILocalAgent
 {
-    /// <summary>Name of the local node.</summary>
-    public const string NodeName = "local";
     /// <summary>Its state directory, in the hub's data directory.</summary>
     public const string StateDirectoryName = "local-node";
 
     private static readonly TimeSpan LaunchTimeout = TimeSpan.FromSeconds(15);
     private static readonly TimeSpan LaunchPoll = TimeSpan.FromMilliseconds(50);
+
+    private string NodeName => LocalNodeName.Of(settings.Cluster.IsMember, Environment.MachineName);
 
     private string StateDirectory => Path.Combine(settings.DataDir, StateDirectoryName);
 

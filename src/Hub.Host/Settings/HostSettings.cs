@@ -15,8 +15,10 @@ public sealed record HostSettings
     public int HttpPort { get; init; } = 5180;
     /// <summary>Port on which members talk to each other; 0 for any free one.</summary>
     public int RemotePort { get; init; } = 5110;
-    /// <summary>Whether the hub runs a node agent for the machine it is on.</summary>
+    /// <summary>Whether the hub runs a node agent for the machine it is on. A member of a cluster does only if it is asked to.</summary>
     public bool LocalNode { get; init; } = true;
+    /// <summary>The cluster the hub is a member of.</summary>
+    public ClusterSettings Cluster { get; init; } = new();
     /// <summary>The least severe level that is logged.</summary>
     public HubLogLevel LogLevel { get; init; } = HubLogLevel.Information;
     /// <summary>How log lines look.</summary>
@@ -52,6 +54,42 @@ public sealed record DiagnosticSettings
     public TimeSpan CommitDelay { get; init; }
     /// <summary>While this file exists commits of the store wait; empty for none.</summary>
     public string StallFile { get; init; } = "";
+}
+
+/// <summary>What makes a hub a member of a cluster.</summary>
+public sealed record ClusterSettings
+{
+    /// <summary>Members to join through, as <c>host:port</c> separated by commas; empty for a hub by itself.</summary>
+    public string Seeds { get; init; } = "";
+    /// <summary>Name or address by which other members reach this one; empty for the address it binds to.</summary>
+    public string PublicHost { get; init; } = "";
+    /// <summary>What this member does.</summary>
+    public MemberRole Role { get; init; } = MemberRole.Full;
+    /// <summary>File of this member's certificate, PEM.</summary>
+    public string Certificate { get; init; } = "";
+    /// <summary>File of its private key, PEM.</summary>
+    public string Key { get; init; } = "";
+    /// <summary>File of the authority that the certificates of all members are from, PEM.</summary>
+    public string Authority { get; init; } = "";
+
+    /// <summary>Whether the hub is one of several.</summary>
+    public bool IsMember => Seeds.Length > 0;
+
+    /// <summary>The seeds, apart.</summary>
+    public IEnumerable<(string Host, int Port)> SeedList => Seeds.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(static seed =>
+    {
+        var colon = seed.LastIndexOf(':');
+        return (seed[..colon], int.Parse(seed.AsSpan(colon + 1), System.Globalization.CultureInfo.InvariantCulture));
+    });
+}
+
+/// <summary>What a member of a cluster does.</summary>
+public enum MemberRole
+{
+    /// <summary>Holds partitions and carries streams.</summary>
+    Full,
+    /// <summary>Only carries streams of nodes and clients.</summary>
+    Gateway,
 }
 
 /// <summary>Where journal and snapshots are.</summary>

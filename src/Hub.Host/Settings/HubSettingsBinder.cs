@@ -48,6 +48,8 @@ public static class HubSettingsBinder
 
         if (settings.Host.DataDir.Length == 0)
             settings = settings with { Host = settings.Host with { DataDir = LocalHub.DefaultDataDirectory() } };
+        if (settings.Host.Cluster.IsMember && !given.ContainsKey("akkahub.local-node"))
+            settings = settings with { Host = settings.Host with { LocalNode = false } };
         foreach (var (path, rule) in SettingRules.Broken(settings))
         {
             var setting = Find(path)!;

@@ -6,6 +6,9 @@ internal static class SettingRules
     // SQLite's largest row is 1,000,000,000 bytes; what a snapshot holds besides output has the rest.
     private const long MaxSnapshotBytes = 900_000_000;
 
+    // With the longest description each, below the frame of Akka.Remote (hocon/akka.hocon).
+    private const int MaxTokensOfMembers = 10_000;
+
     /// <summary>Every broken rule: the path it is blamed on and what must hold.</summary>
     public static IEnumerable<(string Path, string Rule)> Broken(AllSettings all)
     {
@@ -44,6 +47,8 @@ internal static class SettingRules
             yield return ("akkahub.store.connection-string", "must be given with akkahub.store.kind = postgresql (AKKAHUB_STORE=postgresql)");
         if (host.Store == StoreKind.Sqlite && host.ConnectionString.Length > 0)
             yield return ("akkahub.store.connection-string", "needs akkahub.store.kind = postgresql (AKKAHUB_STORE=postgresql)");
+        foreach (var broken in OfCluster(host))
+            yield return broken;
         foreach (var (path, same) in SamePorts(host))
             yield return (path, $"must differ from {same}");
         if (host.Store != StoreKind.Sqlite && (host.Diagnostics.CommitDelay != TimeSpan.Zero || host.Diagnostics.StallFile.Length > 0))
@@ -54,6 +59,32 @@ internal static class SettingRules
             yield return ("akkahub.diagnostics.commit-delay", "needs akkahub.diagnostics.enabled = on (AKKAHUB_DIAGNOSTICS=on)");
         if (host.Diagnostics.StallFile.Length > 0)
             yield return ("akkahub.diagnostics.stall-file", "needs akkahub.diagnostics.enabled = on (AKKAHUB_DIAGNOSTICS=on)");
+    }
+
+    private static IEnumerable<(string Path, string Rule)> OfCluster(HostSettings host)
+    {
+        var cluster = host.Cluster;
+        if (cluster.IsMember && host.Store == StoreKind.Sqlite)
+        {
+            yield return ("akkahub.cluster.seeds",
+                "needs a store that members share: akkahub.store.kind = postgresql (AKKAHUB_STORE=postgresql) with akkahub.store.connection-string (AKKAHUB_CONNECTION_STRING)");
+        }
+
+        foreach (var (path, file) in ((string, string)[])
+            [("akkahub.remote.certificate", cluster.Certificate), ("akkahub.remote.key", cluster.Key), ("akkahub.remote.ca", cluster.Authority)])
+        {
+            if (cluster.IsMember && file.Length == 0)
+                yield return (path, "must be given with akkahub.cluster.seeds (AKKAHUB_SEEDS): members know each other by certificates of one authority; deploy/make-certificates makes some to try with");
+            else if (!cluster.IsMember && file.Length > 0)
+                yield return (path, "needs akkahub.cluster.seeds (AKKAHUB_SEEDS)");
+        }
+
+        if (cluster.IsMember && host.MaxTokens > MaxTokensOfMembers)
+            yield return ("akkahub.tokens.max-count", $"must be at most {MaxTokensOfMembers} with akkahub.cluster.seeds: members tell each other all tokens in one message");
+        if (!cluster.IsMember && cluster.PublicHost.Length > 0)
+            yield return ("akkahub.cluster.public-host", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS)");
+        if (!cluster.IsMember && cluster.Role != MemberRole.Full)
+            yield return ("akkahub.cluster.role", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS): a hub by itself holds its partitions");
     }
 
     private static IEnumerable<(string Path, string Same)> SamePorts(HostSettings host)

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using Hub.Actors.Store;
 using static Hub.Host.Settings.Setting;
@@ -22,7 +23,13 @@ public static class SettingTable
         Of("akkahub.grpc.max-streams-per-connection", Int("calls", 100, 1_000_000), "Most gRPC calls under way on one connection.", s => s.Host.MaxStreamsPerConnection),
         Of("akkahub.http.port", Port, "Port of the HTTP listener (HTTP/1.1: health); 0 for any free one.", s => s.Host.HttpPort, "--http-port"),
         Of("akkahub.remote.port", Port, "Port on which members talk to each other; 0 for any free one.", s => s.Host.RemotePort, "--remote-port"),
-        Of("akkahub.local-node", new SwitchKind(), "Run a node agent for this machine, as node 'local'.", s => s.Host.LocalNode, "--local-node"),
+        Of("akkahub.remote.certificate", new TextKind("a file", FullPath), "This member's certificate for the members' port, PEM, issued by remote.ca itself. Needed with cluster.seeds, read at start.", s => s.Host.Cluster.Certificate),
+        Of("akkahub.remote.key", new TextKind("a file", FullPath), "The certificate's private key, PEM without a password, owner-only.", s => s.Host.Cluster.Key),
+        Of("akkahub.remote.ca", new TextKind("a file", FullPath), "The authority whose certificates members accept from each other, PEM. One of the cluster's own: whoever has a certificate of it is a member.", s => s.Host.Cluster.Authority),
+        Of("akkahub.cluster.seeds", new TextKind("host:port of the members' port of other members (and of itself, the same list everywhere), separated by commas; empty for a hub by itself", Seeds), "Makes the hub a member of a cluster, joined through any of these. The first of them forms the cluster when none of the others is there.", s => s.Host.Cluster.Seeds, environment: "AKKAHUB_SEEDS"),
+        Of("akkahub.cluster.public-host", new TextKind("a host name or address, not one that stands for all (0.0.0.0, ::): other members are to dial it", PublicHost), "By what other members reach this one. Empty for the address of bind.", s => s.Host.Cluster.PublicHost, environment: "AKKAHUB_PUBLIC_HOST"),
+        Of("akkahub.cluster.role", new ChoiceKind(typeof(MemberRole)), "A full member holds partitions, a gateway only carries streams of nodes and clients.", s => s.Host.Cluster.Role, environment: "AKKAHUB_ROLE"),
+        Of("akkahub.local-node", new SwitchKind(), "Run a node agent for this machine, as node 'local'. With cluster.seeds it is off unless set, and named 'local-' and the machine's name.", s => s.Host.LocalNode, "--local-node"),
         Of("akkahub.log.level", new ChoiceKind(typeof(HubLogLevel)), "Least severe level that is logged.", s => s.Host.LogLevel),
         Of("akkahub.log.format", new ChoiceKind(typeof(HubLogFormat)), "How log lines look; they go to standard error.", s => s.Host.LogFormat),
         Of("akkahub.shutdown-timeout", Duration(TimeSpan.FromSeconds(10), TimeSpan.FromMinutes(10)), "How long a stop in order may take; after it the process ends anyway.", s => s.Host.ShutdownTimeout),
@@ -117,6 +124,25 @@ public static class SettingTable
             return null;
         }
     }
+
+    private static string? Seeds(string text)
+    {
+        var seeds = text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return seeds.All(IsSeed) ? string.Join(',', seeds) : null;
+    }
+
+    private static bool IsSeed(string seed)
+    {
+        var colon = seed.LastIndexOf(':');
+        return colon > 0 && Uri.CheckHostName(seed[..colon]) != UriHostNameType.Unknown && !IsWildcard(seed[..colon])
+            && int.TryParse(seed.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port is > 0 and <= 65_535;
+    }
+
+    private static string? PublicHost(string text) =>
+        text.Length == 0 || (Uri.CheckHostName(text) != UriHostNameType.Unknown && !IsWildcard(text)) ? text : null;
+
+    private static bool IsWildcard(string host) =>
+        IPAddress.TryParse(host, out var address) && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any));
 
     private static string? Loopback(string text) =>
         IPAddress.TryParse(text, out var address) && IPAddress.IsLoopback(address) ? address.ToString() : null;

@@ -21,8 +21,8 @@ public static class SettingsText
             are all reported at once, and the hub does not start. `--check-config` reports them and starts nothing: exit code 0 or 2.
 
             Exit codes of the hub: 0 stopped in order, 1 failure, 2 wrong settings or usage, 3 another hub has the data directory or the
-            store, 4 the data directory or the store cannot be used, 5 a port is taken, 130 ended at once by a second Ctrl+C,
-            134 aborted because the disk failed to synchronise the store.
+            store, 4 the data directory or the store cannot be used, 5 a port is taken, 6 downed by its cluster,
+            130 ended at once by a second Ctrl+C, 134 aborted because the disk failed to synchronise the store.
 
             | setting | default | value | environment, option | meaning |
             | --- | --- | --- | --- | --- |

@@ -4,6 +4,7 @@ using Google.Protobuf.Reflection;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
 using Hub.Actors.Serialization;
+using Hub.Actors.Tokens;
 using Hub.Actors.Tests.Actors;
 
 namespace Hub.Actors.Tests.Serialization;
@@ -37,6 +38,14 @@ public sealed class HubSerializerSpecs : ActorSpec
         ["c15"] = "ListPartition",
         ["c16"] = "PartitionNodes",
         ["c17"] = "HandOffPartition",
+        ["c18"] = "CreateToken",
+        ["c19"] = "RevokeToken",
+        ["c20"] = "ListTokens",
+        ["c21"] = "TokenCreated",
+        ["c22"] = "TokenRefused",
+        ["c23"] = "TokenList",
+        ["c24"] = "TokenRevoked",
+        ["c25"] = "WatchTokens",
     };
 
     public static TheoryData<string> StoredManifests => [.. HubSerializer.Stored.Keys];
@@ -52,7 +61,7 @@ public sealed class HubSerializerSpecs : ActorSpec
         foreach (var sample in samples)
         {
             var back = RoundTrip(sample);
-            if (sample is Attached or Progress or PartitionNodes)
+            if (sample is Attached or Progress or PartitionNodes or TokenList)
                 Parts(back).ShouldBe(Parts(sample));
             else
                 back.ShouldBe(sample);
@@ -126,6 +135,7 @@ public sealed class HubSerializerSpecs : ActorSpec
         Attached m => (m.Epoch, string.Join(',', m.Positions), m.NodeActor),
         Progress m => (m.Epoch, string.Join(',', m.Positions)),
         PartitionNodes m => (m.Partition, string.Join(',', m.Nodes)),
+        TokenList m => string.Join(',', m.Tokens),
         _ => message,
     };
 

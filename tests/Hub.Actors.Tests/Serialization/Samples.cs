@@ -6,6 +6,7 @@ using Google.Protobuf.WellKnownTypes;
 using Hub.Actors.History;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
+using Hub.Actors.Tokens;
 
 namespace Hub.Actors.Tests.Serialization;
 
@@ -41,6 +42,15 @@ internal static class Samples
             new ListPartition(4),
             new PartitionNodes(4, [new AkkaHub.V1.Node { Name = "nodes/n1" }]),
             HandOffPartition.Instance,
+            new CreateToken(TokenType.Node, Id, TimeSpan.FromMinutes(5), "for a node"),
+            new CreateToken(TokenType.Client, Id, null, ""),
+            new RevokeToken("t1"),
+            ListTokens.Instance,
+            new TokenCreated(Token().Token),
+            new TokenRefused(10),
+            new TokenList([Token().Token]),
+            new TokenRevoked(true),
+            WatchTokens.Instance,
         ];
     }
 

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using AkkaHub.V1;
 using Hub.Load.Processes;
 using Hub.SystemTests.Harness;
@@ -93,8 +92,8 @@ public sealed class HubKilledSpecs(ITestOutputHelper output)
         await follower.WaitForAsync(r => r.Incarnations.Count > 0 && r.Last.Closed is not null, TimeSpan.FromSeconds(60));
 
         var read = await client.ReadAllAsync(agent.Name, writer.Name);
-        CheckWhole(read, written);
-        CheckWhole(follower.Record, written);
+        Whole.Check(read, written);
+        Whole.Check(follower.Record, written);
         workspace.Say($"the follower came back {follower.Returns} times");
         agent.Child.HasExited.ShouldBeFalse();
     }
@@ -131,7 +130,7 @@ public sealed class HubKilledSpecs(ITestOutputHelper output)
         var written = await writer.FinishAsync(TimeSpan.FromSeconds(90));
         await follower.WaitForAsync(r => r.Incarnations.Count > 0 && r.Last.Closed is not null, TimeSpan.FromSeconds(60));
 
-        var followed = Single(follower.Record);
+        var followed = Whole.Single(follower.Record);
         followed.Begin.ShouldBe(0);
         followed.End.ShouldBe(written.Length);
         (followed.Bytes + followed.Missing).ShouldBe(written.Length, "output and gaps together are all there was");
@@ -140,33 +139,11 @@ public sealed class HubKilledSpecs(ITestOutputHelper output)
         workspace.Say($"the follower came back {follower.Returns} times and saw {followed.Gaps.Count} gaps of {followed.Missing} bytes: "
             + string.Join(", ", followed.Gaps.Select(g => $"{g.FromOffset}+{g.ToOffset - g.FromOffset} {g.Cause}")));
 
-        var kept = Single(await client.ReadAllAsync(agent.Name, writer.Name));
+        var kept = Whole.Single(await client.ReadAllAsync(agent.Name, writer.Name));
         kept.Compare(written).ShouldBeNull();
         kept.End.ShouldBe(written.Length);
         kept.Bytes.ShouldBeLessThanOrEqualTo(1024 * 1024, "the history is bounded");
     }
-
-    /// <summary>One incarnation, with nothing out of order.</summary>
-    internal static IncarnationRecord Single(TerminalRecord record)
-    {
-        record.Faults.ShouldBeEmpty();
-        return record.Incarnations.ShouldHaveSingleItem();
-    }
-
-    /// <summary>Every byte written, once, and no gap.</summary>
-    internal static void CheckWhole(TerminalRecord record, byte[] written)
-    {
-        var only = Single(record);
-        only.Gaps.ShouldBeEmpty();
-        only.Compare(written).ShouldBeNull();
-        only.Begin.ShouldBe(0);
-        only.Bytes.ShouldBe(written.Length);
-        (only.Closed?.Offset).ShouldBe(written.Length);
-        // The same once more by hash, as an operator would compare two files.
-        Hash(only.Pieces.SelectMany(p => p.Data).ToArray()).ShouldBe(Hash(written));
-    }
-
-    private static string Hash(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
 
     // What this start of the hub has said so far.
     private static bool StoreIsOpen(HubProcess hub) => hub.Child.Tail.Any(l => l.Contains(" Hub.Host: Store ", StringComparison.Ordinal));

@@ -56,8 +56,8 @@ public sealed class SharedStoreSpecs(ITestOutputHelper output)
         writer.Stop();
         var written = await writer.FinishAsync(Patience);
         await follower.WaitForAsync(r => r.Incarnations.Count > 0 && r.Last.Closed is not null, Patience);
-        HubKilledSpecs.CheckWhole(await client.ReadAllAsync(agent.Name, writer.Name), written);
-        HubKilledSpecs.CheckWhole(follower.Record, written);
+        Whole.Check(await client.ReadAllAsync(agent.Name, writer.Name), written);
+        Whole.Check(follower.Record, written);
         (await File.ReadAllLinesAsync(hub.LogFile)).ShouldNotContain(
             l => l.Contains($"Node {agent.Name} is stale", StringComparison.Ordinal) || l.Contains($"Node {agent.Name} is offline", StringComparison.Ordinal),
             "a store that is away is no reason to mark a node down");

@@ -43,8 +43,8 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
         writer.Stop();
         var written = await writer.FinishAsync(TimeSpan.FromSeconds(90));
         await follower.WaitForAsync(r => r.Incarnations.Count > 0 && r.Last.Closed is not null, TimeSpan.FromSeconds(60));
-        HubKilledSpecs.CheckWhole(await client.ReadAllAsync(agent.Name, writer.Name), written);
-        HubKilledSpecs.CheckWhole(follower.Record, written);
+        Whole.Check(await client.ReadAllAsync(agent.Name, writer.Name), written);
+        Whole.Check(follower.Record, written);
         follower.Returns.ShouldBeGreaterThan(0);
     }
 
@@ -78,8 +78,8 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
         writer.Stop();
         var written = await writer.FinishAsync(TimeSpan.FromSeconds(120));
         await follower.WaitForAsync(r => r.Incarnations.Count > 0 && r.Last.Closed is not null, TimeSpan.FromSeconds(60));
-        HubKilledSpecs.CheckWhole(await client.ReadAllAsync(agent.Name, writer.Name), written);
-        HubKilledSpecs.CheckWhole(follower.Record, written);
+        Whole.Check(await client.ReadAllAsync(agent.Name, writer.Name), written);
+        Whole.Check(follower.Record, written);
     }
 
     [SkippableFact]
@@ -121,8 +121,8 @@ public sealed class TroubleSpecs(ITestOutputHelper output)
         writer.Stop();
         var written = await writer.FinishAsync(TimeSpan.FromSeconds(60));
         await follower.WaitForAsync(r => r.Last.Closed is not null, TimeSpan.FromSeconds(60));
-        HubKilledSpecs.CheckWhole(await client.ReadAllAsync(agent.Name, writer.Name), written);
-        HubKilledSpecs.CheckWhole(follower.Record, written);
+        Whole.Check(await client.ReadAllAsync(agent.Name, writer.Name), written);
+        Whole.Check(follower.Record, written);
         (await client.WaitForNodeAsync(agent.Name, NodeState.Online, TimeSpan.FromSeconds(5))).SessionEpoch.ShouldBe(before.SessionEpoch);
     }
 

@@ -11,6 +11,10 @@ public sealed record AgentOptions
     public string Name { get; init; } = "agent";
     /// <summary>Address it dials; null for the hub's, found anew before each dial as a local node does.</summary>
     public Uri? Address { get; init; }
+    /// <summary>Addresses of the members of a cluster, which it dials with <see cref="Token"/>; empty for the hub's alone.</summary>
+    public IReadOnlyList<Uri> Members { get; init; } = [];
+    /// <summary>A node token; null for the owner's.</summary>
+    public string? Token { get; init; }
     /// <summary>Without a hub a full buffer makes programs wait instead of losing the oldest.</summary>
     public bool Wait { get; init; }
     /// <summary>Buffer of each terminal, bytes; null for the default.</summary>
@@ -43,7 +47,9 @@ public sealed class AgentProcess : IAsyncDisposable
             RepositoryPaths.Program("Hub.Node"), "--name", options.Name, "--state-dir", Path.Combine(directory, "state"),
             "--no-main-terminal", "--log-level", "debug", "--when-offline", options.Wait ? "wait" : "drop",
         ];
-        if (options.Address is { } address)
+        if (options.Members.Count > 0)
+            arguments.AddRange(["--hub", string.Join(',', options.Members.Select(m => m.ToString().TrimEnd('/')))]);
+        else if (options.Address is { } address)
             arguments.AddRange(["--hub", address.ToString().TrimEnd('/'), "--token-file", Path.Combine(hub.DataDirectory, LocalHub.TokenFileName)]);
         else
             arguments.AddRange(["--hub-data-dir", hub.DataDirectory]);
@@ -52,7 +58,7 @@ public sealed class AgentProcess : IAsyncDisposable
         var child = ChildProcess.Start("dotnet", arguments, new Dictionary<string, string?>
         {
             ["AKKAHUB_ADDR"] = null,
-            ["AKKAHUB_TOKEN"] = null,
+            ["AKKAHUB_TOKEN"] = options.Token,
             ["AKKAHUB_DATA_DIR"] = null,
             ["TERM"] = "dumb",
         }, Path.Combine(directory, "agent.log"), directory);

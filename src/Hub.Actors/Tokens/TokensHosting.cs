@@ -1,0 +1,33 @@
+using Akka.Actor;
+using Akka.Cluster.Hosting;
+using Akka.Hosting;
+using Hub.Actors.Telemetry;
+
+namespace Hub.Actors.Tokens;
+
+/// <summary>Wiring of the tokens.</summary>
+public static class TokensHosting
+{
+    private const string Name = "tokens";
+
+    /// <summary>
+    /// Starts <see cref="TokensActor"/> under its supervisor, once in a cluster (on the oldest full member), registers the way to it as
+    /// <see cref="TokensActor"/>, and keeps the member's directory filled.
+    /// </summary>
+    public static AkkaConfigurationBuilder WithTokens(this AkkaConfigurationBuilder builder, TokenDirectory directory, int maxCount, bool isMember,
+        TimeProvider time, Readiness? readiness = null, HubMetrics? metrics = null)
+    {
+        var tokens = TokensActor.Supervised(directory, maxCount, time, readiness, metrics);
+        if (!isMember)
+            return builder.WithActors((system, registry) => registry.Register<TokensActor>(system.ActorOf(tokens, Name)));
+        var once = new ClusterSingletonOptions
+        {
+            Role = MemberRoles.Full,
+            TerminationMessage = PoisonPill.Instance,
+            // It would say so at each start, of a member that has not joined yet; readiness says that the tokens are missing.
+            LogSingletonIdentificationFailure = false,
+        };
+        return builder.WithSingleton<TokensActor>(Name, tokens, once).WithActors((system, registry) =>
+            system.ActorOf(TokenMirrorActor.Props(registry.Get<TokensActor>(), directory, readiness), "token-mirror"));
+    }
+}

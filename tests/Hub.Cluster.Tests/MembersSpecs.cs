@@ -1,0 +1,181 @@
+using AkkaHub.V1;
+using Grpc.Core;
+using Hub.Load.Processes;
+using Hub.Protocol;
+using Hub.SystemTests.Harness;
+using Xunit.Abstractions;
+
+namespace Hub.ClusterTests;
+
+/// <summary>Three members on one store: any of them serves any node, also while one of them dies or leaves.</summary>
+public sealed class MembersSpecs(ITestOutputHelper output)
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
+
+    // The oldest, then the others: whoever holds the partition and whoever carries the stream are among them.
+    private static int[] InTurn => TestSettings.Long ? [0, 1, 2] : [0];
+
+    private static readonly Dictionary<string, string?> RoomForAll = new()
+    {
+        ["AKKAHUB_HISTORY_MAX_BYTES"] = "67108864",
+        ["AKKAHUB_TERMINALS_MAX_PER_NODE"] = "8",
+        ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000",
+    };
+
+    [SkippableFact]
+    public async Task Any_member_serves_any_node_and_knows_every_token()
+    {
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3);
+        using var first = new HubClient(cluster.Members[0]);
+        using var second = new HubClient(cluster.Members[1]);
+        using var third = new HubClient(cluster.Members[2]);
+        var token = await TestCluster.NodeTokenAsync(first);
+        // Several nodes, so that more than one member has some of them.
+        for (var i = 1; i <= 6; i++)
+            workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = $"n{i}", Members = [cluster.Members[i % 3].Grpc], Token = token });
+        foreach (var client in (HubClient[])[first, second, third])
+        {
+            for (var i = 1; i <= 6; i++)
+                await client.WaitForNodeAsync($"n{i}", NodeState.Online, Patience);
+            (await client.CallAsync((s, h) => s.ListNodesAsync(new ListNodesRequest(), h))).Nodes.Select(n => n.Name)
+                .ShouldBe(Enumerable.Range(1, 6).Select(i => $"nodes/n{i}"));
+        }
+
+        await third.OpenAsync("n1", "t", "/bin/sh", "-c", "echo from-n1; cat");
+        (await second.WaitForTerminalAsync("n1", "t", t => t.EndOffset > 0, Patience)).State.ShouldBe(TerminalState.Live);
+        await second.CallAsync((s, h) => s.SendInputAsync(new SendInputRequest { Name = Names.Terminal("n1", "t"), Data = Google.Protobuf.ByteString.CopyFromUtf8("typed\n") }, h));
+        using (var late = new CancellationTokenSource(Patience))
+        {
+            while (!Text(await first.ReadAllAsync("n1", "t")).Contains("typed", StringComparison.Ordinal))
+                await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+        }
+
+        // A client's token of one member is another's, until it is revoked at the third.
+        var created = await first.CallAsync((s, h) => s.CreateTokenAsync(new CreateTokenRequest { Type = TokenType.Client }, h));
+        var headers = new Metadata { { "authorization", "Bearer " + created.Secret } };
+        await UntilAsync(second, headers, StatusCode.OK);
+        await third.CallAsync((s, h) => s.RevokeTokenAsync(new RevokeTokenRequest { Id = created.Token.Id }, h));
+        await UntilAsync(second, headers, StatusCode.Unauthenticated);
+        (await cluster.QueryAsync("SELECT count(*) FROM (SELECT persistence_id, sequence_number FROM journal GROUP BY 1, 2 HAVING count(DISTINCT writer_uuid) > 1) x")).ShouldBe("0");
+    }
+
+    [SkippableFact]
+    public async Task No_byte_is_lost_or_doubled_when_each_member_is_killed_in_turn_and_no_node_is_reported_down()
+    {
+        var seed = TestSettings.Seed(output);
+        var random = new Random(seed);
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        using var client = new HubClient(cluster.Members[0]);
+        var token = await TestCluster.NodeTokenAsync(client);
+        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Wait = true, Members = cluster.Addresses, Token = token });
+        await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
+        var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
+            WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
+
+        foreach (var index in InTurn)
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(300, 1500)));
+            var at = writer.Written;
+            await cluster.Members[index].KillAsync();
+            using var survivor = new HubClient(cluster.Members[(index + 1) % 3]);
+            var watch = TimeProvider.System.GetTimestamp();
+            await GoesOnAsync(survivor, agent.Name, writer);
+            workspace.Say($"member {index + 1} killed, the writer at {at}; goes on after {TimeProvider.System.GetElapsedTime(watch).TotalSeconds:F1} s, at {writer.Written}");
+            await cluster.Members[index].StartAndWaitAsync(Patience);
+        }
+
+        await FinishAsync(cluster, workspace, agent.Name, writer);
+    }
+
+    [SkippableFact]
+    public async Task No_byte_is_lost_or_doubled_when_each_member_is_stopped_in_order_in_turn()
+    {
+        var seed = TestSettings.Seed(output);
+        var random = new Random(seed);
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        using var client = new HubClient(cluster.Members[0]);
+        var token = await TestCluster.NodeTokenAsync(client);
+        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Wait = true, Members = cluster.Addresses, Token = token });
+        await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
+        var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
+            WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
+        foreach (var index in InTurn)
+        {
+            await Task.Delay(TimeSpan.FromMilliseconds(random.Next(300, 1500)));
+            (await cluster.Members[index].TerminateAsync(Patience)).ShouldBe(0);
+            using var other = new HubClient(cluster.Members[(index + 1) % 3]);
+            await GoesOnAsync(other, agent.Name, writer);
+            await cluster.Members[index].StartAndWaitAsync(Patience);
+        }
+
+        await FinishAsync(cluster, workspace, agent.Name, writer);
+    }
+
+    private static async Task GoesOnAsync(HubClient client, string node, WriterTerminal writer)
+    {
+        var at = writer.Written;
+        using var late = new CancellationTokenSource(Patience);
+        while (true)
+        {
+            try
+            {
+                if ((await client.FindTerminalAsync(node, writer.Name))?.EndOffset > at)
+                    return;
+            }
+            catch (RpcException e) when (e.StatusCode is StatusCode.Aborted or StatusCode.NotFound or StatusCode.DeadlineExceeded)
+            {
+                // Its partition is on its way.
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+        }
+    }
+
+    private static async Task FinishAsync(TestCluster cluster, Workspace workspace, string node, WriterTerminal writer)
+    {
+        using var client = new HubClient(cluster.Members[1]);
+        await client.WaitForNodeAsync(node, NodeState.Online, Patience);
+        writer.Stop();
+        var written = await writer.FinishAsync(Patience);
+        await client.WaitForTerminalAsync(node, writer.Name, t => t.State != TerminalState.Live, Patience);
+        foreach (var member in cluster.Members)
+        {
+            using var reader = new HubClient(member);
+            Whole.Check(await reader.ReadAllAsync(node, writer.Name), written);
+        }
+
+        foreach (var member in cluster.Members)
+        {
+            var log = await File.ReadAllLinesAsync(member.LogFile);
+            log.ShouldNotContain(l => l.Contains($"Node {node} is offline", StringComparison.Ordinal));
+            workspace.Say($"{member.LogFile}: {log.Count(l => l.Contains($"Node {node} is stale", StringComparison.Ordinal))} times stale");
+        }
+    }
+
+    private static string Text(TerminalRecord record) =>
+        System.Text.Encoding.UTF8.GetString([.. record.Incarnations.SelectMany(i => i.Pieces).SelectMany(p => p.Data)]);
+
+    private static async Task UntilAsync(HubClient client, Metadata headers, StatusCode wanted)
+    {
+        using var late = new CancellationTokenSource(Patience);
+        while (true)
+        {
+            var code = StatusCode.OK;
+            try
+            {
+                await client.Service.ListNodesAsync(new ListNodesRequest(), headers);
+            }
+            catch (RpcException e)
+            {
+                code = e.StatusCode;
+            }
+
+            if (code == wanted)
+                return;
+            await Task.Delay(TimeSpan.FromMilliseconds(50), late.Token);
+        }
+    }
+}

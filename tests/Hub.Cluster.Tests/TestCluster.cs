@@ -1,0 +1,92 @@
+using System.Diagnostics;
+using System.Globalization;
+using AkkaHub.V1;
+using Hub.Load.Processes;
+using Hub.SystemTests.Harness;
+
+namespace Hub.ClusterTests;
+
+/// <summary>Members on one PostgreSQL server, each a process with ports, data directory and certificate of its own.</summary>
+public sealed class TestCluster : IAsyncDisposable
+{
+    private readonly PostgresServer _server;
+
+    private TestCluster(PostgresServer server, IReadOnlyList<HubProcess> members)
+    {
+        _server = server;
+        Members = members;
+    }
+
+    /// <summary>The members; the first is the first seed.</summary>
+    public IReadOnlyList<HubProcess> Members { get; }
+
+    /// <summary>Their addresses, as a node is given them.</summary>
+    public IReadOnlyList<Uri> Addresses => [.. Members.Select(m => m.Grpc)];
+
+    /// <summary>Makes certificates and starts the members one after the other; ends when all are ready. Or skips the test.</summary>
+    public static async Task<TestCluster> StartAsync(Workspace workspace, int members, Dictionary<string, string?>? settings = null)
+    {
+        Prerequisite.RequirePrograms("openssl");
+        var server = await PostgresServer.StartNewAsync();
+        var certificates = await MakeCertificatesAsync(workspace, members);
+        var environments = Enumerable.Range(0, members).Select(_ => new Dictionary<string, string?>(settings ?? [])).ToArray();
+        var hubs = environments.Index().Select(e => workspace.NewHub(e.Item, name: $"member{e.Index + 1}")).ToArray();
+        var seeds = string.Join(',', hubs.Select(h => $"127.0.0.1:{h.RemotePort}"));
+        foreach (var (index, environment) in environments.Index())
+        {
+            environment["AKKAHUB_STORE"] = "postgresql";
+            environment["AKKAHUB_CONNECTION_STRING"] = server.ConnectionString();
+            environment["AKKAHUB_SEEDS"] = seeds;
+            environment["AKKAHUB_REMOTE_CERTIFICATE"] = Path.Combine(certificates, $"member{index + 1}.pem");
+            environment["AKKAHUB_REMOTE_KEY"] = Path.Combine(certificates, $"member{index + 1}.key");
+            environment["AKKAHUB_REMOTE_CA"] = Path.Combine(certificates, "ca.pem");
+        }
+
+        var cluster = new TestCluster(server, hubs);
+        try
+        {
+            foreach (var hub in hubs)
+                hub.Start();
+            foreach (var hub in hubs)
+                await hub.WaitForReadyAsync(TimeSpan.FromSeconds(90));
+            return cluster;
+        }
+        catch
+        {
+            await cluster.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>A token that any member takes from a node.</summary>
+    public static async Task<string> NodeTokenAsync(HubClient client) =>
+        (await client.CallAsync((s, h) => s.CreateTokenAsync(new CreateTokenRequest { Type = TokenType.Node }, h))).Secret;
+
+    /// <summary>Makes an authority and a certificate for each member, as deploy/make-certificates does. Gives the directory.</summary>
+    public static async Task<string> MakeCertificatesAsync(Workspace workspace, int members, string directory = "certificates")
+    {
+        var path = workspace.PathOf(directory);
+        var start = new ProcessStartInfo("bash",
+            [Path.Combine(RepositoryPaths.Root, "deploy", "make-certificates"), path, .. Enumerable.Range(1, members).Select(i => string.Create(CultureInfo.InvariantCulture, $"member{i}"))])
+        {
+            RedirectStandardOutput = true,
+        };
+        using var script = Process.Start(start)!;
+        await script.StandardOutput.ReadToEndAsync();
+        await script.WaitForExitAsync();
+        script.ExitCode.ShouldBe(0);
+        return path;
+    }
+
+    /// <summary>Runs a statement in the store.</summary>
+    public Task<string> QueryAsync(string sql) => _server.QueryAsync(sql);
+
+    /// <summary>Kills the members, ends the server.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        // Before their server, and disposed of with the workspace.
+        foreach (var hub in Members)
+            await hub.KillAsync();
+        await _server.DisposeAsync();
+    }
+}
