@@ -50,7 +50,7 @@ internal static partial class HostLog
     [LoggerMessage(1014, LogLevel.Information, "Store opened: {Store}")]
     public static partial void StoreOpened(this ILogger log, string store);
 
-    [LoggerMessage(1015, LogLevel.Critical, "Another hub has taken the store while this one could not reach it; this one stops")]
+    [LoggerMessage(1015, LogLevel.Critical, "This hub was fenced: others have taken the store over and it takes no more of this one's writes. This one stops")]
     public static partial void StoreLost(this ILogger log);
 
     [LoggerMessage(1013, LogLevel.Warning, "Diagnostics are on: commits are delayed by {Delay} and wait while '{StallFile}' exists")]

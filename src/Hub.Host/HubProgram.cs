@@ -86,16 +86,20 @@ public static class HubProgram
         var shared = host.Store == StoreKind.Postgresql;
         var embedded = shared ? null : StorePreflight.Run(host.DataDir, partitions, host.StoreCheckMaxBytes);
         var created = embedded?.Created ?? await PostgresPreflight.RunAsync(host.ConnectionString, partitions, TimeProvider.System).ConfigureAwait(false);
-        await using var hold = shared && !host.Cluster.IsMember ? await PostgresHold.AcquireAsync(host.ConnectionString, TimeProvider.System).ConfigureAwait(false) : null;
+        await using var member = shared
+            ? await PostgresMember.RegisterAsync(host.ConnectionString, NameOf(host), alone: !host.Cluster.IsMember, TimeProvider.System).ConfigureAwait(false)
+            : null;
         using var identity = MemberCertificate.Load(host, TimeProvider.System);
-        await using var app = build(new HubStart(bound, AdminToken.LoadOrCreate(host.DataDir), identity));
+        // Journal and snapshots say whose they are: the store takes them from a member only.
+        var ours = member is null ? bound : bound with { Settings = bound.Settings with { Host = host with { ConnectionString = member.ConnectionString } } };
+        await using var app = build(new HubStart(ours, AdminToken.LoadOrCreate(host.DataDir), identity, member));
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Hub.Host");
         LogStart(log, host, embedded, created);
         // Taken before the run: the services are gone after it.
         var lifetime = app.Services.GetRequiredService<HubLifetime>();
         var system = app.Services.GetRequiredService<ActorSystem>();
-        if (hold is not null)
-            _ = StopWhenLostAsync(hold, lifetime, log);
+        if (member is not null)
+            _ = StopWhenLostAsync(member, lifetime, log);
         try
         {
             await app.RunAsync().ConfigureAwait(false);
@@ -110,8 +114,8 @@ public static class HubProgram
             await Task.WhenAny(SqliteStoreSetup.StoppedAsync(system), Task.Delay(StoreStopTimeout)).ConfigureAwait(false);
         }
 
-        if (hold is { Lost.IsCompleted: true })
-            return ExitCodes.AlreadyRunning;
+        if (member is { Lost.IsCompleted: true })
+            return host.Cluster.IsMember ? ExitCodes.Downed : ExitCodes.AlreadyRunning;
         if (lifetime.StopRequested)
             return ExitCodes.Ok;
         if (CoordinatedShutdown.Get(system).ShutdownReason is CoordinatedShutdown.ClusterDowningReason)
@@ -124,12 +128,16 @@ public static class HubProgram
         return ExitCodes.Failure;
     }
 
-    private static async Task StopWhenLostAsync(PostgresHold hold, HubLifetime lifetime, ILogger log)
+    private static async Task StopWhenLostAsync(PostgresMember member, HubLifetime lifetime, ILogger log)
     {
-        await hold.Lost.ConfigureAwait(false);
+        await member.Lost.ConfigureAwait(false);
         log.StoreLost();
-        lifetime.RequestStop(localNode: false, "another hub has the store");
+        lifetime.RequestStop(localNode: false, "fenced off the store");
     }
+
+    private static string NameOf(HostSettings host) => host.Cluster.IsMember
+        ? $"{(host.Cluster.PublicHost.Length > 0 ? host.Cluster.PublicHost : host.Bind)}:{host.RemotePort}"
+        : $"{Environment.MachineName}, process {Environment.ProcessId}";
 
     private static void LogStart(ILogger log, HostSettings host, StoreReport? embedded, bool created)
     {

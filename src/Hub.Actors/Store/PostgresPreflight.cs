@@ -13,8 +13,8 @@ public static class PostgresPreflight
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
     private const int LeastServer = 150_000;
-    // Any number, the same in all hubs: 'ahub' as ASCII.
-    private const long PreparationLock = 0x61687562;
+    // Any number, the same in all hubs: 'ahub' as ASCII. Held by whoever makes tables or changes who is a member.
+    internal const long PreparationLock = 0x61687562;
     private const string CannotConnectNow = "57P03";
     private const string DatabaseUnknown = "3D000";
     private static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(500);
@@ -57,7 +57,7 @@ public static class PostgresPreflight
     {
         var name = PostgresStore.Describe(connectionString);
         // Not of the pool: nothing of this is left when the hub goes on.
-        var own = new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false, Timeout = 5 }.ToString();
+        var own = PostgresRegistry.Own(connectionString, commandSeconds: 60);
         var began = time.GetTimestamp();
         while (true)
         {
@@ -94,7 +94,7 @@ public static class PostgresPreflight
         {
             if (await ScalarAsync("SELECT coalesce(to_regclass('journal'), to_regclass('snapshot'))::text").ConfigureAwait(false) is not "")
                 throw new StoreRefusedException($"store {name} has tables 'journal' or 'snapshot' of another program. Give the hub a database, or a schema (Search Path=…), of its own.");
-            await ExecuteAsync(Tables).ConfigureAwait(false);
+            await ExecuteAsync(Tables + PostgresRegistry.Tables).ConfigureAwait(false);
             await ExecuteAsync(string.Create(CultureInfo.InvariantCulture,
                 $"INSERT INTO akkahub_meta VALUES ('schema', '{PostgresStore.SchemaVersion}'), ('partitions', '{partitions}')")).ConfigureAwait(false);
             await transaction.CommitAsync().ConfigureAwait(false);

@@ -13,7 +13,8 @@ namespace Hub.Host.Hosting;
 /// <param name="Bound">The settings.</param>
 /// <param name="AdminToken">The owner-only token.</param>
 /// <param name="Identity">What members know each other by.</param>
-public sealed record HubStart(BoundSettings Bound, string AdminToken, MemberIdentity Identity);
+/// <param name="Store">This hub as a member of the shared store; null with the embedded one.</param>
+public sealed record HubStart(BoundSettings Bound, string AdminToken, MemberIdentity Identity, PostgresMember? Store);
 
 /// <summary>Wiring of what is neither actors nor listeners.</summary>
 internal static class Core
