@@ -163,6 +163,15 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
     }
 
     [Fact]
+    public void What_has_no_wire_form_is_neither_written_nor_read()
+    {
+        var serialization = _app.Services.GetRequiredService<Akka.Actor.ActorSystem>().Serialization;
+        var serializer = serialization.FindSerializerFor(new Uri("http://a"));
+        Should.Throw<System.Runtime.Serialization.SerializationException>(() => serializer.ToBinary(new Uri("http://a"))).Message.ShouldContain("System.Uri has no wire form");
+        Should.Throw<System.Runtime.Serialization.SerializationException>(() => serialization.Deserialize("{}"u8.ToArray(), 1, typeof(Uri).AssemblyQualifiedName!));
+    }
+
+    [Fact]
     public async Task What_gRPC_itself_refuses_says_its_reason_too()
     {
         var large = new RunCommandRequest { Parent = "nodes/n1", Argv = { new string('x', 2 * 1024 * 1024) } };
