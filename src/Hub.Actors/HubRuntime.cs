@@ -2,6 +2,7 @@ using Akka.Actor;
 using AkkaHub.V1;
 using Hub.Actors.Bridge;
 using Hub.Actors.Events;
+using Hub.Actors.Registry;
 using Hub.Actors.Settings;
 using Hub.Actors.Telemetry;
 using Microsoft.Extensions.Logging;
@@ -23,6 +24,9 @@ public sealed record HubRuntime(HubSettings Settings, HubMetrics Metrics, Readin
 
     /// <summary>Streams of nodes on this member.</summary>
     public StreamLoad Load { get; } = new();
+
+    /// <summary>Members that were downed and may still write.</summary>
+    public MemberFence Fence { get; } = new();
 
     /// <summary>When the member started, microseconds since the Unix epoch.</summary>
     public long StartedUnixUs { get; } = Time.GetUtcNow().ToUnixUs();

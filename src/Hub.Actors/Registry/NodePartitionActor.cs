@@ -20,6 +20,11 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     private static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan HandOffLimit = TimeSpan.FromSeconds(5);
 
+    private sealed record Sealed
+    {
+        public static readonly Sealed Instance = new();
+    }
+
     private sealed record Sweep
     {
         public static readonly Sweep Instance = new();
@@ -75,7 +80,10 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     /// <inheritdoc/>
     protected override void PreStart()
     {
-        StartMembership();
+        if (_hub.Fence.WhenSealed is { IsCompleted: false } fence)
+            fence.PipeTo(Self, success: static () => Sealed.Instance);
+        else
+            StartMembership();
         Timers.StartPeriodicTimer(Sweep.Instance, Sweep.Instance, SweepInterval);
     }
 
@@ -98,6 +106,9 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
         {
             case StartPartition or ListPartition or INodeMessage when !_ready:
                 KeepEarly(message);
+                break;
+            case Sealed:
+                StartMembership();
                 break;
             case StartPartition:
                 Sender.Tell(new PartitionStarted(_partition));

@@ -44,6 +44,12 @@ internal static partial class HubLog
     [LoggerMessage(2105, LogLevel.Information, "All {Partitions} partitions answer")]
     public static partial void AllPartitionsReady(ILogger log, int partitions);
 
+    [LoggerMessage(2106, LogLevel.Information, "Member {Uid} of the store was downed and is fenced")]
+    public static partial void MemberFenced(ILogger log, int uid);
+
+    [LoggerMessage(2107, LogLevel.Warning, "Member {Uid} of the store was downed and could not be fenced yet; partitions wait for it: {Reason}")]
+    public static partial void MemberNotFenced(ILogger log, int uid, string reason);
+
     [LoggerMessage(2201, LogLevel.Warning, "The store does not answer; nodes are held back until it does")]
     public static partial void StoreDown(ILogger log, Exception? cause);
 

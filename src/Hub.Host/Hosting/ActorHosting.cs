@@ -6,6 +6,7 @@ using Akka.Configuration;
 using Akka.Hosting;
 using Akka.Remote.Transport.DotNetty;
 using Hub.Actors;
+using Hub.Actors.Registry;
 using Hub.Actors.Settings;
 using Hub.Actors.Store;
 using Hub.Actors.Telemetry;
@@ -41,7 +42,7 @@ internal static class ActorHosting
             var metrics = services.GetRequiredService<HubMetrics>();
             akka
                 .AddHocon(start.Bound.AkkaOverrides, HoconAddMode.Prepend)
-                .AddHocon(FromSettings(host), HoconAddMode.Append)
+                .AddHocon(FromSettings(host, start.Store?.Uid), HoconAddMode.Append)
                 .AddHocon(HubConfiguration.Akka, HoconAddMode.Append)
                 .AddSetup(MemberCertificate.Setup(start.Identity))
                 .ConfigureLoggers(loggers =>
@@ -52,6 +53,7 @@ internal static class ActorHosting
                     loggers.AddLoggerFactory();
                 })
                 .WithStore(host, metrics)
+                .WithFence(start.Store, services.GetRequiredService<HubRuntime>())
                 .WithJoin(host, readiness)
                 .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, host.Cluster.IsMember, time, readiness, metrics)
                 .WithHubActors(services)
@@ -61,11 +63,14 @@ internal static class ActorHosting
     }
 
     /// <summary>What the hub's settings say to Akka.</summary>
-    internal static Config FromSettings(HostSettings host)
+    internal static Config FromSettings(HostSettings host, int? storeUid = null)
     {
         // What is left for the actors after the streams were drained and cut.
         var time = host.ShutdownTimeout - host.DrainTimeout - TimeSpan.FromSeconds(3);
         var phases = string.Join('\n', PhaseShares.Select(p => $"phases.{p.Phase}.timeout = {Milliseconds(time * p.Share)}"));
+        List<string> roles = [host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full];
+        if (storeUid is { } uid)
+            roles.Add(MemberFence.RoleOf(uid));
         return ConfigurationFactory.ParseString($$"""
             akka {
               remote.dot-netty.tcp {
@@ -73,7 +78,7 @@ internal static class ActorHosting
                 public-hostname = "{{(host.Cluster.PublicHost.Length > 0 ? host.Cluster.PublicHost : host.Bind)}}"
                 port = {{host.RemotePort}}
               }
-              cluster.roles = ["{{(host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full)}}"]
+              cluster.roles = [{{string.Join(", ", roles.Select(r => $"\"{r}\""))}}]
               coordinated-shutdown {
                 default-phase-timeout = {{Milliseconds(time * DefaultShare)}}
                 {{phases}}
@@ -95,6 +100,10 @@ internal static class ActorHosting
         CommitDelay = host.Diagnostics.CommitDelay,
         StallFile = host.Diagnostics.StallFile,
     };
+
+    // Before the member joins, so that it misses nobody.
+    private static AkkaConfigurationBuilder WithFence(this AkkaConfigurationBuilder builder, PostgresMember? store, HubRuntime hub) =>
+        store is null ? builder : builder.WithActors((system, _) => system.ActorOf(MemberFenceActor.Props(hub, uid => store.FenceAsync(uid)), "member-fence"));
 
     // A stop that somebody asked for drains before the actors hear of it. A member that was downed must stop serving at once: elsewhere
     // its partitions are about to begin.
