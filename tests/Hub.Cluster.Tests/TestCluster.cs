@@ -23,7 +23,7 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>Their addresses, as a node is given them.</summary>
     public IReadOnlyList<Uri> Addresses => [.. Members.Select(m => m.Grpc)];
 
-    /// <summary>Makes certificates and starts the members one after the other; ends when all are ready. Or skips the test.</summary>
+    /// <summary>Makes certificates and starts the members; ends when all are ready. Or skips the test.</summary>
     public static async Task<TestCluster> StartAsync(Workspace workspace, int members, Dictionary<string, string?>? settings = null)
     {
         Prerequisite.RequirePrograms("openssl");

@@ -9,21 +9,64 @@ namespace Hub.Actors.Registry;
 public sealed class MemberFence
 {
     private const string RolePrefix = "store-";
+    private static readonly TimeSpan Retry = TimeSpan.FromSeconds(1);
 
     private readonly Lock _gate = new();
     private readonly HashSet<int> _open = [];
     private TaskCompletionSource _sealed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    private readonly SemaphoreSlim _asking = new(1);
+    private long _asked;
+    private long _answered;
+    private Func<Task>? _sealMarked;
+
     /// <summary>Nobody is being fenced.</summary>
     public MemberFence() => _sealed.SetResult();
 
-    /// <summary>Completes when no fence is under way; at once if none is.</summary>
-    public Task WhenSealed
+    /// <summary>The store is shared: it is asked, too, since a member that has just joined may have missed a downing.</summary>
+    /// <param name="sealMarked">Completes all fences that anybody has begun in the store.</param>
+    public void Share(Func<Task> sealMarked) => _sealMarked = sealMarked;
+
+    /// <summary>Completes when nobody who was downed can write any more: at once with a store of the hub's own.</summary>
+    public Task SealedAsync() => _sealMarked is { } sealMarked ? SealAsync(sealMarked) : Task.CompletedTask;
+
+    private async Task SealAsync(Func<Task> sealMarked)
     {
-        get
+        while (true)
         {
-            lock (_gate)
-                return _sealed.Task;
+            try
+            {
+                Task known;
+                lock (_gate)
+                    known = _sealed.Task;
+                await known.ConfigureAwait(false);
+                await AskAsync(sealMarked).ConfigureAwait(false);
+                return;
+            }
+            catch (Exception)
+            {
+                // The store does not answer, so that nobody could begin anyway.
+                await Task.Delay(Retry).ConfigureAwait(false);
+            }
+        }
+    }
+
+    // A member's partitions begin by the dozen: one question answers all that were asked before it.
+    private async Task AskAsync(Func<Task> sealMarked)
+    {
+        var mine = Interlocked.Increment(ref _asked);
+        await _asking.WaitAsync().ConfigureAwait(false);
+        try
+        {
+            if (_answered >= mine)
+                return;
+            var upTo = Interlocked.Read(ref _asked);
+            await sealMarked().ConfigureAwait(false);
+            _answered = upTo;
+        }
+        finally
+        {
+            _asking.Release();
         }
     }
 

@@ -80,7 +80,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     /// <inheritdoc/>
     protected override void PreStart()
     {
-        if (_hub.Fence.WhenSealed is { IsCompleted: false } fence)
+        if (_hub.Fence.SealedAsync() is { IsCompletedSuccessfully: false } fence)
             fence.PipeTo(Self, success: static () => Sealed.Instance);
         else
             StartMembership();

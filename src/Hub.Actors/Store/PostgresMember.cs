@@ -118,6 +118,14 @@ public sealed class PostgresMember : IAsyncDisposable
         return true;
     }
 
+    /// <summary>Completes the fences that anybody has begun: nothing of those members can land any more.</summary>
+    /// <exception cref="NpgsqlException">The store does not answer, or a commit takes too long; ask again.</exception>
+    public async Task SealMarkedAsync()
+    {
+        await using var connection = await PostgresRegistry.OpenAsync(_own, CancellationToken.None).ConfigureAwait(false);
+        await PostgresRegistry.SealAllAsync(connection).ConfigureAwait(false);
+    }
+
     /// <summary>
     /// Leaves: it is fenced, so that whoever comes next finds nothing that could still land. If the store does not answer, that is left to
     /// who comes next.

@@ -30,6 +30,13 @@ public sealed record WatchTokens : ICrossesMembers
     public static WatchTokens Instance { get; } = new();
 }
 
+/// <summary>The tokens move to another member: finish the write under way and stop. Never leaves the member.</summary>
+internal sealed record StopTokens
+{
+    /// <summary>The only one.</summary>
+    public static StopTokens Instance { get; } = new();
+}
+
 /// <summary>Revoke a token. Answered with <see cref="TokenRevoked"/> once that is durable.</summary>
 /// <param name="Id">Its id.</param>
 public sealed record RevokeToken(string Id) : ICrossesMembers;

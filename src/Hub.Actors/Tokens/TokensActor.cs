@@ -11,8 +11,8 @@ namespace Hub.Actors.Tokens;
 
 /// <summary>
 /// Keeps the tokens of nodes and clients. It alone writes them, and there is one in a cluster; everybody reads them from the
-/// <see cref="TokenDirectory"/> of their member, which it publishes on its own and <see cref="TokenMirrorActor"/> on the others. A change
-/// is in a directory only after it is durable, and answered only after that. The store holds hashes of
+/// <see cref="TokenDirectory"/> of their member, which it fills itself, or in a cluster a <see cref="TokenMirrorActor"/> on each member. A change
+/// is told only after it is durable. The store holds hashes of
 /// secrets, never a secret. A failed write stops it (whether the write landed is not known); it is made again from the store.
 /// </summary>
 public sealed class TokensActor : ReceivePersistentActor, IWithTimers
@@ -27,7 +27,7 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
     }
 
     private readonly TokensState _state = new();
-    private readonly TokenDirectory _directory;
+    private readonly TokenDirectory? _directory;
     private readonly HashSet<IActorRef> _watchers = [];
     private readonly int _maxCount;
     private readonly Readiness? _readiness;
@@ -36,12 +36,12 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
     private readonly long _started;
 
     /// <summary>Makes the actor.</summary>
-    /// <param name="directory">Where tokens are published on this member.</param>
+    /// <param name="directory">Where tokens are published; null in a cluster, where each member has a <see cref="TokenMirrorActor"/> for that.</param>
     /// <param name="maxCount">Most tokens that exist at once.</param>
     /// <param name="time">The clock.</param>
     /// <param name="readiness">Told when the tokens have been read.</param>
     /// <param name="metrics">Told how long that took.</param>
-    public TokensActor(TokenDirectory directory, int maxCount, TimeProvider time, Readiness? readiness = null, HubMetrics? metrics = null)
+    public TokensActor(TokenDirectory? directory, int maxCount, TimeProvider time, Readiness? readiness = null, HubMetrics? metrics = null)
     {
         _directory = directory;
         _maxCount = maxCount;
@@ -57,6 +57,8 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
         Command<CreateToken>(Handle);
         Command<RevokeToken>(Handle);
         Command<ListTokens>(_ => Sender.Tell(new TokenList(_state.Public)));
+        // Handled after the write under way: commands wait for it.
+        Command<StopTokens>(_ => Context.Stop(Self));
         Command<WatchTokens>(_ => AddWatcher(Sender));
         Command<Terminated>(gone => _watchers.Remove(gone.ActorRef));
         Command<ExpireNow>(_ => Expire());
@@ -79,11 +81,12 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
     /// The actor under its supervisor: it is made again 0.2 s to 10 s after it stopped. Requests meanwhile are lost and the asker's
     /// time-out tells.
     /// </summary>
-    public static Props Supervised(TokenDirectory directory, int maxCount, TimeProvider time, Readiness? readiness = null, HubMetrics? metrics = null) =>
+    public static Props Supervised(TokenDirectory? directory, int maxCount, TimeProvider time, Readiness? readiness = null, HubMetrics? metrics = null) =>
         BackoffSupervisor.Props(
             Backoff.OnStop(
                 Props.Create(() => new TokensActor(directory, maxCount, time, readiness, metrics)),
-                childName: "tokens", minBackoff: TimeSpan.FromMilliseconds(200), maxBackoff: TimeSpan.FromSeconds(10), randomFactor: 0.2, maxNrOfRetries: -1));
+                childName: "tokens", minBackoff: TimeSpan.FromMilliseconds(200), maxBackoff: TimeSpan.FromSeconds(10), randomFactor: 0.2, maxNrOfRetries: -1)
+                .WithFinalStopMessage(message => message is StopTokens));
 
     private void Handle(CreateToken command)
     {
@@ -136,7 +139,7 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
     private void Take(TokensChanged change)
     {
         _state.Apply(change);
-        _directory.Publish(_state.All);
+        _directory?.Publish(_state.All);
         var snapshot = _state.ToSnapshot();
         foreach (var watcher in _watchers)
             watcher.Tell(snapshot);
@@ -147,7 +150,7 @@ public sealed class TokensActor : ReceivePersistentActor, IWithTimers
 
     private void Recovered()
     {
-        _directory.Publish(_state.All);
+        _directory?.Publish(_state.All);
         _metrics?.Recovered("tokens", _time.GetElapsedTime(_started));
         _readiness?.Clear(Readiness.Tokens);
         ArmExpiry();

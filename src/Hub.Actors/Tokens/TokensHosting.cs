@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Akka.Cluster.Hosting;
 using Akka.Hosting;
+using Hub.Actors.Registry;
 using Hub.Actors.Telemetry;
 
 namespace Hub.Actors.Tokens;
@@ -14,19 +15,23 @@ public static class TokensHosting
     /// Starts <see cref="TokensActor"/> under its supervisor, once in a cluster (on the oldest full member), registers the way to it as
     /// <see cref="TokensActor"/>, and keeps the member's directory filled.
     /// </summary>
-    public static AkkaConfigurationBuilder WithTokens(this AkkaConfigurationBuilder builder, TokenDirectory directory, int maxCount, bool isMember,
+    public static AkkaConfigurationBuilder WithTokens(this AkkaConfigurationBuilder builder, TokenDirectory directory, int maxCount, bool isMember, MemberFence fence,
         TimeProvider time, Readiness? readiness = null, HubMetrics? metrics = null)
     {
-        var tokens = TokensActor.Supervised(directory, maxCount, time, readiness, metrics);
         if (!isMember)
-            return builder.WithActors((system, registry) => registry.Register<TokensActor>(system.ActorOf(tokens, Name)));
+        {
+            return builder.WithActors((system, registry) =>
+                registry.Register<TokensActor>(system.ActorOf(TokensActor.Supervised(directory, maxCount, time, readiness, metrics), Name)));
+        }
+
         var once = new ClusterSingletonOptions
         {
             Role = MemberRoles.Full,
-            TerminationMessage = PoisonPill.Instance,
+            TerminationMessage = StopTokens.Instance,
             // It would say so at each start, of a member that has not joined yet; readiness says that the tokens are missing.
             LogSingletonIdentificationFailure = false,
         };
+        var tokens = AfterFenceActor.Props(fence, TokensActor.Supervised(null, maxCount, time, readiness: null, metrics), StopTokens.Instance);
         return builder.WithSingleton<TokensActor>(Name, tokens, once).WithActors((system, registry) =>
             system.ActorOf(TokenMirrorActor.Props(registry.Get<TokensActor>(), directory, readiness), "token-mirror"));
     }

@@ -53,9 +53,9 @@ internal static class ActorHosting
                     loggers.AddLoggerFactory();
                 })
                 .WithStore(host, metrics)
-                .WithFence(start.Store, services.GetRequiredService<HubRuntime>())
+                .WithFence(host.Cluster.IsMember ? start.Store : null, services.GetRequiredService<HubRuntime>())
                 .WithJoin(host, readiness)
-                .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, host.Cluster.IsMember, time, readiness, metrics)
+                .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, host.Cluster.IsMember, services.GetRequiredService<HubRuntime>().Fence, time, readiness, metrics)
                 .WithHubActors(services)
                 .WithDrainWhenDowned(services);
         });
@@ -103,7 +103,11 @@ internal static class ActorHosting
 
     // Before the member joins, so that it misses nobody.
     private static AkkaConfigurationBuilder WithFence(this AkkaConfigurationBuilder builder, PostgresMember? store, HubRuntime hub) =>
-        store is null ? builder : builder.WithActors((system, _) => system.ActorOf(MemberFenceActor.Props(hub, uid => store.FenceAsync(uid)), "member-fence"));
+        store is null ? builder : builder.WithActors((system, _) =>
+        {
+            hub.Fence.Share(store.SealMarkedAsync);
+            system.ActorOf(MemberFenceActor.Props(hub, uid => store.FenceAsync(uid)), "member-fence");
+        });
 
     // A stop that somebody asked for drains before the actors hear of it. A member that was downed must stop serving at once: elsewhere
     // its partitions are about to begin.

@@ -54,6 +54,7 @@ internal static class MemberCertificate
         var authority = new X509Certificate2Collection();
         Read("akkahub.remote.ca", cluster.Authority, () => authority.ImportFromPemFile(cluster.Authority));
         X509Certificate2? certificate = null;
+        Read("akkahub.remote.certificate", cluster.Certificate, () => X509CertificateLoader.LoadCertificateFromFile(cluster.Certificate).Dispose());
         Read("akkahub.remote.key", cluster.Key, () =>
         {
             DataDirectory.RefuseSharedSecret(cluster.Key);
@@ -91,6 +92,8 @@ internal static class MemberCertificate
         chain.ChainPolicy.CustomTrustStore.AddRange(authority);
         // An authority of the cluster's own has no list to ask; a certificate is revoked by renewing the authority.
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        // Else a stranger's certificate could name an address for the hub to fetch its issuer from.
+        chain.ChainPolicy.DisableCertificateDownloads = true;
         return chain.Build(certificate);
     }
 

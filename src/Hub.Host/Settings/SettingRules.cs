@@ -6,8 +6,8 @@ internal static class SettingRules
     // SQLite's largest row is 1,000,000,000 bytes; what a snapshot holds besides output has the rest.
     private const long MaxSnapshotBytes = 900_000_000;
 
-    // With the longest description each, below the frame of Akka.Remote (hocon/akka.hocon).
-    private const int MaxTokensOfMembers = 10_000;
+    // With the longest description each (255 characters of up to 3 bytes), below the frame of Akka.Remote (hocon/akka.hocon).
+    private const int MaxTokensOfMembers = 4_000;
 
     /// <summary>Every broken rule: the path it is blamed on and what must hold.</summary>
     public static IEnumerable<(string Path, string Rule)> Broken(AllSettings all)

@@ -5,9 +5,9 @@ namespace Hub.Node.Pty;
 /// <summary>The environment of what the agent starts, and the search for programs in it.</summary>
 internal static class ChildEnvironment
 {
-    // The agent's own secrets and switches, and what describes the terminal the agent itself was started in.
+    // The agent's own secrets and switches, a hub's where both are started from one environment, and what describes the terminal the agent itself was started in.
     private static readonly string[] Withheld =
-        ["AKKAHUB_TOKEN", DetachedMark, "COLORTERM", "COLUMNS", "LINES", "TERM_PROGRAM", "TERM_PROGRAM_VERSION"];
+        ["AKKAHUB_TOKEN", "AKKAHUB_CONNECTION_STRING", DetachedMark, "COLORTERM", "COLUMNS", "LINES", "TERM_PROGRAM", "TERM_PROGRAM_VERSION"];
 
     /// <summary>Set for the agent that <c>--detach</c> started anew, so that it does not do so again.</summary>
     public const string DetachedMark = "AKKAHUB_NODE_DETACHED";

@@ -4,8 +4,8 @@ using Google.Protobuf.Reflection;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
 using Hub.Actors.Serialization;
-using Hub.Actors.Tokens;
 using Hub.Actors.Tests.Actors;
+using Hub.Actors.Tokens;
 
 namespace Hub.Actors.Tests.Serialization;
 

@@ -64,13 +64,19 @@ public sealed class SharedStoreSpecs(ITestOutputHelper output)
     }
 
     [SkippableFact]
-    public async Task A_second_hub_on_the_same_store_is_refused()
+    public async Task A_second_hub_on_the_same_store_is_refused_and_the_first_ones_node_does_not_see_its_password()
     {
         await using var server = await PostgresServer.StartNewAsync();
         await using var workspace = new Workspace(output);
         var settings = new Dictionary<string, string?> { ["AKKAHUB_STORE"] = "postgresql", ["AKKAHUB_CONNECTION_STRING"] = server.ConnectionString() };
-        var hub = workspace.NewHub(settings);
+        var hub = workspace.NewHub(settings, localNode: true);
         await hub.StartAndWaitAsync();
+        using (var client = new HubClient(hub))
+            await client.WaitForNodeAsync("local", NodeState.Online, Patience);
+        var (code, environment, _) = await workspace.HubCommandAsync(hub, "exec", "local", "env");
+        code.ShouldBe(0);
+        environment.ShouldContain("HOME=");
+        environment.ShouldNotContain("AKKAHUB_CONNECTION_STRING", Case.Sensitive, "the hub's secrets are not its node's");
         var second = workspace.NewHub(settings, name: "second");
         second.Start();
         (await second.Child.WaitForExitAsync(Patience)).ShouldBe(3);
