@@ -5,6 +5,9 @@ namespace Hub.Actors.Registry;
 /// <summary>Starts an actor that writes to the shared store once nobody who was downed can write any more, and is its way in; both end together.</summary>
 internal sealed class AfterFenceActor : UntypedActor, IWithUnboundedStash
 {
+    // Who gets no answer asks again, or is told so by its own time-out.
+    private const int MaxWaiting = 1000;
+
     private sealed record Sealed
     {
         public static readonly Sealed Instance = new();
@@ -14,6 +17,7 @@ internal sealed class AfterFenceActor : UntypedActor, IWithUnboundedStash
     private readonly Props _child;
     private readonly object _stop;
     private IActorRef? _actor;
+    private int _waiting;
 
     public AfterFenceActor(MemberFence fence, Props child, object stop)
     {
@@ -50,7 +54,8 @@ internal sealed class AfterFenceActor : UntypedActor, IWithUnboundedStash
                 Context.Stop(Self);
                 break;
             default:
-                Stash.Stash();
+                if (_waiting++ < MaxWaiting)
+                    Stash.Stash();
                 break;
         }
     }

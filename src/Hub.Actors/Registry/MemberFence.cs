@@ -45,7 +45,7 @@ public sealed class MemberFence
             }
             catch (Exception)
             {
-                // The store does not answer, so that nobody could begin anyway.
+                // The store does not answer, so that nobody could begin anyway; the store's probe says so, and readiness.
                 await Task.Delay(Retry).ConfigureAwait(false);
             }
         }
