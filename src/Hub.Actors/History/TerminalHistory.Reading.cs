@@ -7,7 +7,8 @@ namespace Hub.Actors.History;
 /// <remarks>
 /// At one offset of an incarnation records stand in this order: the restart mark (offset 0 only), the size, then either bytes
 /// or a gap, or, at the end, a loss of unknown length and the end mark. A reader that goes on from <see cref="HistorySlice.Next"/>
-/// gets each of them once, whatever arrives or is evicted between its reads.
+/// gets each of them once, whatever arrives or is evicted between its reads. That order is kept by all of the code below, which is
+/// why it stands in one file.
 /// </remarks>
 public sealed partial class TerminalHistory
 {

@@ -13,6 +13,7 @@ namespace Hub.Node.Streams;
 /// <see cref="DrainMs"/> in all; time during which the hub takes no output does not count.
 /// </para>
 /// </summary>
+/// <remarks>Longer than most files: reading, writing, signals and the end share the descriptors' life and the one lock that guards it.</remarks>
 internal sealed class ProcessIo : IReactorSource
 {
     /// <summary>Between the first signal to end a process and SIGKILL, milliseconds.</summary>
