@@ -95,4 +95,19 @@ internal static partial class HostLog
 
     [LoggerMessage(1037, LogLevel.Warning, "Local node could not be ended; it may go on")]
     public static partial void LocalNodeNotEnded(this ILogger log, Exception cause);
+
+    [LoggerMessage(1140, LogLevel.Warning, "Callers need no token (akkahub.auth = off): everybody who can reach the hub on this machine counts as its owner")]
+    public static partial void AuthOff(this ILogger log);
+
+    [LoggerMessage(1141, LogLevel.Information, "The listeners' certificate was read again: {Subject}, valid until {NotAfter:u}. New connections are shown it")]
+    public static partial void CertificateRenewed(this ILogger log, string subject, DateTime notAfter);
+
+    [LoggerMessage(1142, LogLevel.Warning, "The listeners' certificate has changed and cannot be used: {Problem}. The one before is shown on, valid until {NotAfter:u}")]
+    public static partial void CertificateKept(this ILogger log, string problem, DateTime notAfter);
+
+    [LoggerMessage(1143, LogLevel.Warning, "The listeners' certificate (akkahub.tls.certificate) ends at {NotAfter:u}, {Days} days from now. Put a new one in its place; it is read without a restart")]
+    public static partial void ListenerCertificateEnds(this ILogger log, DateTime notAfter, int days);
+
+    [LoggerMessage(1144, LogLevel.Warning, "This member's certificate (akkahub.remote.certificate) ends at {NotAfter:u}, {Days} days from now; then no other member can reach it anew. It is read at start only: put a new one in its place and restart the members one after the other")]
+    public static partial void MemberCertificateEnds(this ILogger log, DateTime notAfter, int days);
 }

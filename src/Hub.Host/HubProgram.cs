@@ -82,6 +82,7 @@ public static class HubProgram
         var host = bound.Settings.Host;
         using var data = await DataDirectory.AcquireAsync(host.DataDir, TimeProvider.System).ConfigureAwait(false);
         HubListeners.RefuseTaken(host);
+        var tls = await ListenerCertificate.LoadAsync(host, TimeProvider.System).ConfigureAwait(false);
         var partitions = bound.Settings.Hub.Registry.Partitions;
         var shared = host.Store == StoreKind.Postgresql;
         var embedded = shared ? null : StorePreflight.Run(host.DataDir, partitions, host.StoreCheckMaxBytes);
@@ -89,10 +90,10 @@ public static class HubProgram
         await using var member = shared
             ? await PostgresMember.RegisterAsync(host.ConnectionString, NameOf(host), alone: !host.Cluster.IsMember, TimeProvider.System).ConfigureAwait(false)
             : null;
-        using var identity = MemberCertificate.Load(host, TimeProvider.System);
+        using var identity = await MemberCertificate.LoadAsync(host, TimeProvider.System).ConfigureAwait(false);
         // Journal and snapshots say whose they are: the store takes them from a member only.
         var ours = member is null ? bound : bound with { Settings = bound.Settings with { Host = host with { ConnectionString = member.ConnectionString } } };
-        await using var app = build(new HubStart(ours, AdminToken.LoadOrCreate(host.DataDir), identity, member));
+        await using var app = build(new HubStart(ours, AdminToken.LoadOrCreate(host.DataDir), identity, member) { Tls = tls });
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Hub.Host");
         LogStart(log, host, embedded, created);
         // Taken before the run: the services are gone after it.
@@ -142,6 +143,8 @@ public static class HubProgram
     private static void LogStart(ILogger log, HostSettings host, StoreReport? embedded, bool created)
     {
         log.Starting(SettingsText.Version, Environment.ProcessId, host.DataDir);
+        if (!host.Auth)
+            log.AuthOff();
         if (host.Cluster.SeedList.Count() == 2)
             log.TwoMembers();
         var store = embedded is null ? PostgresStore.Describe(host.ConnectionString) : SqliteStore.PathIn(host.DataDir);

@@ -74,8 +74,8 @@ internal static class ActorHosting
         return ConfigurationFactory.ParseString($$"""
             akka {
               remote.dot-netty.tcp {
-                hostname = "{{host.Bind}}"
-                public-hostname = "{{(host.Cluster.PublicHost.Length > 0 ? host.Cluster.PublicHost : host.Bind)}}"
+                hostname = "{{host.RemoteAddress}}"
+                public-hostname = "{{(host.Cluster.PublicHost.Length > 0 ? host.Cluster.PublicHost : host.RemoteAddress)}}"
                 port = {{host.RemotePort}}
               }
               cluster.roles = [{{string.Join(", ", roles.Select(r => $"\"{r}\""))}}]

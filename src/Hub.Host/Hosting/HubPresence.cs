@@ -18,6 +18,8 @@ internal sealed class HubPresence(
 {
     private static readonly TimeSpan RetryHint = TimeSpan.FromSeconds(1);
     private readonly CancellationTokenSource _watching = new();
+    private readonly Lock _gate = new();
+    private bool _present;
     private Task _watch = Task.CompletedTask;
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
@@ -27,8 +29,11 @@ internal sealed class HubPresence(
     /// <summary>Every listener listens now.</summary>
     public Task StartedAsync(CancellationToken cancellationToken)
     {
-        new LocalHub(Environment.ProcessId, listeners.Grpc, listeners.Http, SettingsText.Version).Write(settings.Host.DataDir);
-        log.Listening(listeners.Grpc, listeners.Http, ((ExtendedActorSystem)system).Provider.DefaultAddress.ToString());
+        lock (_gate)
+            _present = true;
+        listeners.CertificateChanged += Say;
+        Say();
+        log.Listening(listeners.BoundGrpc, listeners.BoundHttp, ((ExtendedActorSystem)system).Provider.DefaultAddress.ToString());
         _watch = WatchReadinessAsync(_watching.Token);
         return Task.CompletedTask;
     }
@@ -52,7 +57,12 @@ internal sealed class HubPresence(
         if (ended > 0)
             log.StreamsEnded(ended);
         // Before the listeners are gone: from then on somebody else may listen there.
-        File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
+        listeners.CertificateChanged -= Say;
+        lock (_gate)
+        {
+            _present = false;
+            File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
+        }
     }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
@@ -61,6 +71,19 @@ internal sealed class HubPresence(
     {
         log.Stopped();
         return Task.CompletedTask;
+    }
+
+    // Also before the listeners show another certificate: the owner's programs know the hub by what stands here.
+    private void Say()
+    {
+        lock (_gate)
+        {
+            if (_present)
+            {
+                new LocalHub(Environment.ProcessId, listeners.Grpc, listeners.Http, SettingsText.Version) { Certificates = listeners.CertificateHashes }
+                    .Write(settings.Host.DataDir);
+            }
+        }
     }
 
     private async Task WatchReadinessAsync(CancellationToken cancellationToken)

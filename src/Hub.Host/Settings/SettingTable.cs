@@ -17,8 +17,12 @@ public static class SettingTable
     public static IReadOnlyList<Setting> All { get; } =
     [
         Of("akkahub.data-dir", new TextKind("a directory", FullPath), "Where the hub keeps everything: store, tokens, its own node. Made with mode 0700. Empty for $XDG_DATA_HOME/akkahub or ~/.local/share/akkahub.", s => s.Host.DataDir, "--data-dir"),
-        Of("akkahub.bind", new TextKind("a loopback address (listening elsewhere needs TLS, which this version has not)", Loopback), "Address the listeners bind to.", s => s.Host.Bind, "--bind"),
-        Of("akkahub.grpc.port", Port, "Port of the gRPC listener (cleartext HTTP/2); 0 for any free one, which hub.json tells.", s => s.Host.GrpcPort, "--grpc-port"),
+        Of("akkahub.bind", new TextKind("an address of this machine, or one for all (0.0.0.0, ::)", Address), "Address the listeners bind to, and the members' port in a cluster. Other than loopback only with tls.certificate, tls.key and auth = on.", s => s.Host.Bind, "--bind"),
+        Of("akkahub.auth", new SwitchKind(), "Whether callers need a token. Off: everybody who reaches the hub counts as its owner; only with a loopback address of bind.", s => s.Host.Auth),
+        Of("akkahub.max-connections", Int("connections", 100, 1_000_000), "Most connections at once to the gRPC port, and as many to the HTTP port; one more is closed.", s => s.Host.MaxConnections),
+        Of("akkahub.tls.certificate", new TextKind("a file", FullPath), "The certificate of both listeners, PEM, followed by those between it and its authority. With it they speak TLS 1.2 or newer. Read again when it changes. Empty for clear text.", s => s.Host.Tls.Certificate),
+        Of("akkahub.tls.key", new TextKind("a file", FullPath), "The certificate's private key, PEM without a password, owner-only.", s => s.Host.Tls.Key),
+        Of("akkahub.grpc.port", Port, "Port of the gRPC listener (HTTP/2); 0 for any free one, which hub.json tells.", s => s.Host.GrpcPort, "--grpc-port"),
         Of("akkahub.grpc.max-message", Size<int>(512 * 1024, 64 * 1024 * 1024), "Largest message a client or node may send. The least takes the largest command.", s => s.Host.MaxMessageBytes),
         Of("akkahub.grpc.max-streams-per-connection", Int("calls", 100, 1_000_000), "Most gRPC calls under way on one connection.", s => s.Host.MaxStreamsPerConnection),
         Of("akkahub.http.port", Port, "Port of the HTTP listener (HTTP/1.1: health); 0 for any free one.", s => s.Host.HttpPort, "--http-port"),
@@ -144,6 +148,5 @@ public static class SettingTable
     private static bool IsWildcard(string host) =>
         IPAddress.TryParse(host, out var address) && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any));
 
-    private static string? Loopback(string text) =>
-        IPAddress.TryParse(text, out var address) && IPAddress.IsLoopback(address) ? address.ToString() : null;
+    private static string? Address(string text) => IPAddress.TryParse(text, out var address) ? address.ToString() : null;
 }
