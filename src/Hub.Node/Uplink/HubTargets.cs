@@ -5,7 +5,8 @@ namespace Hub.Node.Uplink;
 /// <summary>Where to dial, and with which credential.</summary>
 /// <param name="Address">A member of the hub.</param>
 /// <param name="Token">The credential; null for none.</param>
-internal sealed record HubTarget(Uri Address, string? Token);
+/// <param name="DataDirectory">Where the certificate that the member shows is named; null if an authority has to vouch for it.</param>
+internal sealed record HubTarget(Uri Address, string? Token, string? DataDirectory = null);
 
 /// <summary>The hub's members in turn. What lies in files is read before each dial, since a hub may come back elsewhere.</summary>
 internal sealed class HubTargets(NodeOptions options)
@@ -22,11 +23,10 @@ internal sealed class HubTargets(NodeOptions options)
     public HubTarget? Next()
     {
         var token = options.TokenFile is { } file ? ReadToken(file) : options.Token;
-        // A hub that a data directory names is on this machine: no token goes elsewhere for it.
-        if (options.HubDataDirectory is { } directory && LocalHub.TryRead(directory) is { } hub
-            && HubAddress.TryParse(hub.Grpc, out var local) && local.IsLoopback)
+        // The hub that a data directory names is on this machine: no token goes elsewhere for it.
+        if (options.HubDataDirectory is { } directory && LocalHub.TryRead(directory)?.OwnersAddress is { } local)
         {
-            return new HubTarget(local.Uri, options.TokenFile is null ? token ?? LocalHub.TryReadToken(directory) : token);
+            return new HubTarget(local.Uri, options.TokenFile is null ? token ?? LocalHub.TryReadToken(directory) : token, directory);
         }
 
         if (options.Hubs.Count == 0)

@@ -3,6 +3,7 @@ using Grpc.Core;
 using Grpc.Net.Client;
 using Hub.Node.Logging;
 using Hub.Node.Streams;
+using Hub.Protocol;
 using Microsoft.Extensions.Logging;
 
 namespace Hub.Node.Uplink;
@@ -121,7 +122,7 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
 
     private async Task<(SessionEnd End, bool Welcomed)> CallAsync(HubTarget target, Action onWelcome, CancellationToken cancellationToken)
     {
-        using var channel = GrpcChannel.ForAddress(target.Address, new GrpcChannelOptions { HttpHandler = Handler(), DisposeHttpClient = true });
+        using var channel = GrpcChannel.ForAddress(target.Address, new GrpcChannelOptions { HttpHandler = Handler(target), DisposeHttpClient = true });
         var headers = new Metadata();
         if (target.Token is { } token)
             headers.Add("authorization", "Bearer " + token);
@@ -179,8 +180,9 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
         return end;
     }
 
-    private static SocketsHttpHandler Handler() => new()
+    private SocketsHttpHandler Handler(HubTarget target) => new()
     {
+        SslOptions = target.DataDirectory is { } directory ? HubTrust.OfLocalHub(directory) : HubTrust.OfAuthority(options.AuthorityFile),
         ConnectTimeout = TimeSpan.FromSeconds(5),
         EnableMultipleHttp2Connections = true,
         KeepAlivePingDelay = TimeSpan.FromSeconds(30),

@@ -60,6 +60,8 @@ internal sealed record SessionEnd(Verdict Verdict, string Cause, TimeSpan RetryA
             (StatusCode.Unauthenticated or StatusCode.PermissionDenied, _) => Verdict.TokenRefused,
             _ => Verdict.DialAgain,
         };
+        if (TransportFault.Explain(failure.Status.DebugException) is { } fault)
+            return Broken(fault);
         var words = failure.Status.Detail.Length == 0 ? failure.StatusCode.ToString() : $"{failure.StatusCode}: {failure.Status.Detail}";
         return new SessionEnd(verdict, Cut(words), retry, verdict == Verdict.SentAway ? DisconnectReason.Fenced : DisconnectReason.Unspecified);
     }
