@@ -149,10 +149,12 @@ public sealed class ListenerCertificateSpecs : IDisposable
         await watch.StartAsync(default);
         Ours.Give(_files, "hub");
         // The first look may see the old one or the new one, and its timer may not be armed yet.
+        using var over = new CancellationTokenSource(Patience);
         while (!renewed.Task.IsCompleted)
         {
+            over.Token.ThrowIfCancellationRequested();
             _time.Advance(CertificateWatch.LookEvery);
-            await Task.WhenAny(renewed.Task, Task.Delay(TimeSpan.FromMilliseconds(20))).WaitAsync(Patience);
+            await Task.WhenAny(renewed.Task, Task.Delay(TimeSpan.FromMilliseconds(20)));
         }
 
         await watch.StopAsync(default);

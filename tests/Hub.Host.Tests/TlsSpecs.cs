@@ -9,6 +9,7 @@ using Hub.Actors;
 using Hub.Host.Hosting;
 using Hub.Host.Services;
 using Hub.Protocol;
+using Microsoft.AspNetCore.Http;
 using static Hub.Host.Tests.TestSupport;
 
 namespace Hub.Host.Tests;
@@ -23,6 +24,7 @@ public sealed class TlsSpecs : IAsyncLifetime
     private WebApplication _app = null!;
     private readonly List<GrpcChannel> _channels = [];
     private string _ca = "";
+    private int _greeted;
     private LocalHub _hub = null!;
     private Metadata _owner = null!;
 
@@ -36,6 +38,12 @@ public sealed class TlsSpecs : IAsyncLifetime
             start =>
             {
                 var app = HubApplication.Build(start);
+                app.Use((http, next) =>
+                {
+                    if (http.Request.Protocol == HttpProtocol.Http2 && http.Features.Get<Greeting>() is not null)
+                        Interlocked.Increment(ref _greeted);
+                    return next(http);
+                });
                 built.SetResult(app);
                 return app;
             });
@@ -64,6 +72,8 @@ public sealed class TlsSpecs : IAsyncLifetime
     {
         _hub.Grpc.ShouldStartWith("https://127.0.0.1:");
         await Client(HubTrust.OfAuthority(_ca)).GetHubAsync(new GetHubRequest(), _owner);
+        // The line in front knows them as before: what it keeps of a connection goes through the handshake.
+        _greeted.ShouldBe(1);
         using var http = Http(HubTrust.OfAuthority(_ca));
         (await http.GetStringAsync($"{_hub.Http}/readyz")).ShouldBe("ok\n");
         // A name of the certificate is a name of the hub; any other is not.
@@ -91,10 +101,23 @@ public sealed class TlsSpecs : IAsyncLifetime
 
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
-        var dialled = FaultAsync(Client(HubTrust.OfAuthority(_ca), $"https://{listener.LocalEndpoint}"));
-        using (var connection = await listener.AcceptTcpClientAsync().WaitAsync(Patience))
-            await connection.GetStream().WriteAsync("clear text, much of it"u8.ToArray());
-        (await dialled).ShouldContain("if the hub speaks clear text leave https:// out");
+        using var over = new CancellationTokenSource(Patience);
+        var speaking = SpeakAsync(listener, over.Token);
+        (await FaultAsync(Client(HubTrust.OfAuthority(_ca), $"https://{listener.LocalEndpoint}"))).ShouldContain("if the hub speaks clear text leave https:// out");
+        await over.CancelAsync();
+        await Should.ThrowAsync<OperationCanceledException>(speaking);
+
+        // The channel may connect more than once.
+        static async Task SpeakAsync(TcpListener listener, CancellationToken cancellationToken)
+        {
+            while (true)
+            {
+                using var connection = await listener.AcceptTcpClientAsync(cancellationToken);
+                var stream = connection.GetStream();
+                await stream.WriteAsync("clear text, much of it"u8.ToArray(), cancellationToken);
+                await stream.CopyToAsync(Stream.Null, cancellationToken);
+            }
+        }
     }
 
     [Theory]

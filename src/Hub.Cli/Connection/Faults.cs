@@ -101,6 +101,8 @@ internal static class Faults
     /// <summary>A failed call as a message and an exit code.</summary>
     public static (string Message, int ExitCode) Explain(RpcException e)
     {
+        if (Info(e) is null && TransportFault.Explain(e.Status.DebugException) is { } fault)
+            return ($"no call can be made to the hub: {fault}", ExitCodes.Failure);
         var reason = Reason(e);
         var message = IsCutOff(e) ? CutOff : e.Status.Detail.Length > 0 ? e.Status.Detail : e.StatusCode.ToString();
         var next = reason switch

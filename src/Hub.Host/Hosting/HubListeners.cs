@@ -18,7 +18,7 @@ public sealed class AddressTakenException(string message, Exception inner) : Exc
 /// </summary>
 public sealed class HubListeners
 {
-    /// <summary>How long a TLS handshake may take, from the first byte of the connection on; the hub has turned to it by then.</summary>
+    /// <summary>How long a connection that the hub has turned to may take to begin a TLS handshake, and so long again to end it.</summary>
     internal static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(5);
 
     // What a connection may have sent before it is handled: who waits in the line has so much in the hub's memory. Enough for a first message

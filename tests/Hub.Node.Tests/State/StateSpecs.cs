@@ -155,12 +155,36 @@ public sealed class StateSpecs : IDisposable
         targets.Next().ShouldBeNull("no hub holds the lock");
         withToken.Next().ShouldBeNull("whoever listens on the port meanwhile may not be the hub");
         using var held = new FileStream(Path.Combine(_directory, LocalHub.LockFileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        targets.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "owners"));
-        withToken.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "given"));
+        targets.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "owners", _directory));
+        withToken.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "given", _directory));
         new LocalHub(1, "http://hub.example:7", "", "1").Write(_directory);
         targets.Next().ShouldBeNull("that is another machine");
+        new LocalHub(1, "https://192.0.2.7:7", "", "1").Write(_directory);
+        targets.Next().ShouldBeNull("nobody knows who answers there");
+        new LocalHub(1, "https://192.0.2.7:7", "", "1") { Certificates = ["ab"] }.Write(_directory);
+        targets.Next().ShouldBe(new HubTarget(new Uri("https://192.0.2.7:7"), "owners", _directory));
         await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.FileName), "{}");
         targets.Next().ShouldBeNull("it names no address");
+    }
+
+    [Fact]
+    public void The_authority_is_a_file_of_certificates_and_for_given_addresses()
+    {
+        var file = Path.Combine(_directory, "ca.pem");
+        File.WriteAllText(file, "nothing");
+        List<string> errors = [];
+        NodeOptionsReader.Read(new() { Hub = "https://one:1", Authority = file }, _ => null, errors).ShouldBeNull();
+        NodeOptionsReader.Read(new() { Hub = "https://one:1" }, n => n == "AKKAHUB_CA" ? "/nowhere/ca.pem" : null, errors).ShouldBeNull();
+        errors.Count.ShouldBe(2);
+        errors[0].ShouldBe($"--ca '{file}': there is no certificate in it");
+        errors[1].ShouldStartWith("AKKAHUB_CA '/nowhere/ca.pem': ");
+        using var key = System.Security.Cryptography.ECDsa.Create();
+        var request = new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=ca", key, System.Security.Cryptography.HashAlgorithmName.SHA256);
+        using var authority = request.CreateSelfSigned(TimeProvider.System.GetUtcNow(), TimeProvider.System.GetUtcNow().AddDays(1));
+        File.WriteAllText(file, authority.ExportCertificatePem());
+        Read(new() { Hub = "https://one:1", Authority = file }).AuthorityFile.ShouldBe(file);
+        Read(new() { Hub = "https://one:1" }, ("AKKAHUB_CA", file)).AuthorityFile.ShouldBe(file);
+        Read(new(), ("AKKAHUB_CA", "/nowhere/ca.pem")).AuthorityFile.ShouldBeNull("the hub of a data directory is known by its certificate");
     }
 
     [Theory]
