@@ -72,7 +72,10 @@ internal sealed record RawNodeOptions
     public string? LogLevel { get; init; }
 }
 
-/// <summary>Turns text into options, or into every error at once, each naming option, value and what is allowed.</summary>
+/// <summary>
+/// Turns text into options, or into every error at once, each naming option, value and what is allowed. With the options in one file, though that
+/// is long: whoever adds one sees all three places.
+/// </summary>
 internal static class NodeOptionsReader
 {
     private const int MaxLabels = 64;
