@@ -53,6 +53,12 @@ internal static partial class HostLog
     [LoggerMessage(1015, LogLevel.Critical, "This hub was fenced: others have taken the store over and it takes no more of this one's writes. This one stops")]
     public static partial void StoreLost(this ILogger log);
 
+    [LoggerMessage(1018, LogLevel.Error, "No longer part of the cluster: {Why}. Stops serving at once")]
+    public static partial void Expelled(this ILogger log, string why);
+
+    [LoggerMessage(1019, LogLevel.Warning, "Could not fence itself in the store, which is left to the others: {Reason}")]
+    public static partial void NotResigned(this ILogger log, string reason);
+
     [LoggerMessage(1013, LogLevel.Warning, "Diagnostics are on: commits are delayed by {Delay} and wait while '{StallFile}' exists")]
     public static partial void DiagnosticsOn(this ILogger log, TimeSpan delay, string stallFile);
 

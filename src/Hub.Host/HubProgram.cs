@@ -80,6 +80,7 @@ public static class HubProgram
     private static async Task<int> StartAsync(BoundSettings bound, Func<HubStart, WebApplication> build)
     {
         var host = bound.Settings.Host;
+        using var lastResort = new LastResort();
         using var data = await DataDirectory.AcquireAsync(host.DataDir, TimeProvider.System).ConfigureAwait(false);
         HubListeners.RefuseTaken(host);
         var partitions = bound.Settings.Hub.Registry.Partitions;
@@ -98,8 +99,15 @@ public static class HubProgram
         // Taken before the run: the services are gone after it.
         var lifetime = app.Services.GetRequiredService<HubLifetime>();
         var system = app.Services.GetRequiredService<ActorSystem>();
+        var expulsion = app.Services.GetRequiredService<Expulsion>();
+        var expelled = host.Cluster.IsMember ? ExitCodes.Downed : ExitCodes.AlreadyRunning;
         if (member is not null)
-            _ = StopWhenLostAsync(member, lifetime, log);
+        {
+            expulsion.Of(member, system);
+            lastResort.Watch(expulsion, expelled);
+            _ = StopWhenLostAsync(member, expulsion, log);
+        }
+
         try
         {
             await app.RunAsync().ConfigureAwait(false);
@@ -114,25 +122,27 @@ public static class HubProgram
             await Task.WhenAny(SqliteStoreSetup.StoppedAsync(system), Task.Delay(StoreStopTimeout)).ConfigureAwait(false);
         }
 
-        if (member is { Lost.IsCompleted: true })
-            return host.Cluster.IsMember ? ExitCodes.Downed : ExitCodes.AlreadyRunning;
+        if (expulsion.Begun.IsCompleted)
+        {
+            if (host.Cluster.IsMember)
+                log.Downed();
+            return expelled;
+        }
+
         if (lifetime.StopRequested)
             return ExitCodes.Ok;
-        if (CoordinatedShutdown.Get(system).ShutdownReason is CoordinatedShutdown.ClusterDowningReason)
-        {
-            log.Downed();
-            return ExitCodes.Downed;
-        }
 
         log.ActorSystemEnded();
         return ExitCodes.Failure;
     }
 
-    private static async Task StopWhenLostAsync(PostgresMember member, HubLifetime lifetime, ILogger log)
+    private static async Task StopWhenLostAsync(PostgresMember member, Expulsion expulsion, ILogger log)
     {
         await member.Lost.ConfigureAwait(false);
-        log.StoreLost();
-        lifetime.RequestStop(localNode: false, "fenced off the store");
+        // It does so itself when it leaves.
+        if (!expulsion.Begun.IsCompleted)
+            log.StoreLost();
+        _ = expulsion.Begin("fenced in the store");
     }
 
     private static string NameOf(HostSettings host) => host.Cluster.IsMember

@@ -46,6 +46,8 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
     public bool AwaitsStore { get; set; }
     public int Failures { get; set; }
     public long LastFailureUnixUs { get; set; }
+    /// <summary>Its actor failed because somebody else has written its events.</summary>
+    public bool Conflicted { get; set; }
 
     /// <summary>Its first entry in the list of nodes is not durable yet.</summary>
     public bool Registering { get; set; }

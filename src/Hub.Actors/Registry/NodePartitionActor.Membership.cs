@@ -13,6 +13,8 @@ public sealed partial class NodePartitionActor
     private readonly Queue<MembershipChanged> _unwritten = new();
     private IActorRef? _membership;
     private bool _membershipFailed;
+    private bool _membershipConflicted;
+    private bool _membershipPauses;
 
     private void StartMembership()
     {

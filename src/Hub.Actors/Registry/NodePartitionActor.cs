@@ -18,7 +18,6 @@ namespace Hub.Actors.Registry;
 public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
 {
     private static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan HandOffLimit = TimeSpan.FromSeconds(5);
 
     private sealed record Sealed
     {
@@ -136,7 +135,10 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 Enter(entry, m.Report.State, m.Report.State == NodeStatus.Stale ? "heartbeats are late" : "heartbeats arrive");
                 break;
             case NodeStoreFailed m:
-                _storeProbe.Tell(new StoreSuspected(m.Cause));
+                OnStoreFailed(m.Node, m.Cause);
+                break;
+            case MembershipStoreFailed m:
+                OnStoreFailed(null, m.Cause);
                 break;
             case NodeIdle m when Entry(m.Node) is { Stage: NodeEntry.ActorStage.Running } entry && !_handingOff:
                 entry.Stage = NodeEntry.ActorStage.Stopping;
@@ -177,7 +179,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
 
                 break;
             case StoreAnswers:
-                if (_membership is null)
+                if (_membership is null && !_membershipPauses)
                     StartMembership();
                 // Staggered, so that a store that came back is not met by all nodes at once.
                 var spread = TimeSpan.FromMilliseconds(Math.Min(2000, 20 * (_awaitingStore.Count - 1)));
@@ -193,6 +195,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                     StartIfWanted(entry);
                 break;
             case RestartMembership:
+                _membershipPauses = false;
                 _storeProbe.Tell(new AwaitStore());
                 break;
             case Sweep:
@@ -202,7 +205,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 HandOff();
                 break;
             case HandOffTimeout:
-                Context.Stop(Self);
+                OnHandOffTimeout();
                 break;
         }
     }
@@ -305,31 +308,5 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     {
         entry.Forgetter?.Tell(new NodeFailure(new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, why)));
         entry.Forgetter = null;
-    }
-
-    // The list's writes are waited for like the nodes': the next home of the partition must not find one landing behind it.
-    private void StopWhenDone()
-    {
-        if (_byActor.Count == 0 && _unwritten.Count == 0)
-            Context.Stop(Self);
-    }
-
-    private void HandOff()
-    {
-        if (_handingOff)
-            return;
-        _handingOff = true;
-        RefuseEarly();
-        foreach (var entry in _nodes.Values)
-        {
-            DropBuffer(entry);
-            if (entry.Stage is NodeEntry.ActorStage.Running or NodeEntry.ActorStage.Stopping)
-                entry.Actor.Tell(new StopNode(Force: true));
-            else if (entry.Actor is not null)
-                Context.Stop(entry.Actor);
-        }
-
-        Timers.StartSingleTimer(HandOffTimeout.Instance, HandOffTimeout.Instance, HandOffLimit);
-        StopWhenDone();
     }
 }

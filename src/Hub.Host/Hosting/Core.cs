@@ -52,6 +52,7 @@ internal static class Core
         services.AddSingleton(provider => new TokenDirectory(provider.GetRequiredService<TimeProvider>()));
         services.AddSingleton(provider => new Credentials(adminToken, provider.GetRequiredService<TokenDirectory>()));
         services.AddSingleton<LiveCalls>();
+        services.AddSingleton<Expulsion>();
         services.AddSingleton<AuthInterceptor>();
         services.AddSingleton<TokenOperations>();
         return builder;

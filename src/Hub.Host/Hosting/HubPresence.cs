@@ -13,7 +13,7 @@ namespace Hub.Host.Hosting;
 /// end, then the streams, then the listeners and the actors, which the host stops after this.
 /// </summary>
 internal sealed class HubPresence(
-    AllSettings settings, HubListeners listeners, HubLifetime lifetime, LiveCalls calls, Readiness readiness, LocalNode localNode,
+    AllSettings settings, HubListeners listeners, HubLifetime lifetime, LiveCalls calls, Expulsion expulsion, Readiness readiness, LocalNode localNode,
     ActorSystem system, StartClock started, TimeProvider time, ILogger<HubPresence> log) : IHostedLifecycleService
 {
     private static readonly TimeSpan RetryHint = TimeSpan.FromSeconds(1);
@@ -48,7 +48,8 @@ internal sealed class HubPresence(
         await _watching.CancelAsync().ConfigureAwait(false);
         await _watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lifetime.BeginDrain();
-        var ended = await calls.DrainAsync(settings.Host.DrainTimeout, () => HubErrors.NotReady("the hub is stopping", RetryHint), time).ConfigureAwait(false);
+        var patience = expulsion.Begun.IsCompleted ? Expulsion.DrainLimit : settings.Host.DrainTimeout;
+        var ended = await calls.DrainAsync(patience, () => HubErrors.NotReady("the hub is stopping", RetryHint), time).ConfigureAwait(false);
         if (ended > 0)
             log.StreamsEnded(ended);
         // Before the listeners are gone: from then on somebody else may listen there.
