@@ -23,6 +23,9 @@ public static class HubActorKeys
     /// <summary>The event log: <see cref="MeshEventLogActor"/>.</summary>
     public sealed class Events;
 
+    /// <summary>What is known of the members: <see cref="Members.MembersActor"/>.</summary>
+    public sealed class Members;
+
     /// <summary>Snapshot permits.</summary>
     internal sealed class Snapshots;
 

@@ -54,6 +54,14 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
     /// <summary>Who asked to forget it.</summary>
     public IActorRef? Forgetter { get; set; }
 
+    private (IActorRef Bridge, int Ask)? _lastAttach;
+
+    /// <summary>Whether this question was taken before: a bridge repeats one until it hears that it was.</summary>
+    public bool HasSeen(Attach m) => m.Ask > 0 && _lastAttach == (m.Bridge, m.Ask);
+
+    /// <summary>It is taken now.</summary>
+    public void Saw(Attach m) => _lastAttach = (m.Bridge, m.Ask);
+
     public bool Enter(NodeStatus state, long nowUnixUs)
     {
         if (State == state)

@@ -54,6 +54,7 @@ public sealed partial class NodePartitionActor
         }
 
         _hub.Metrics.NodesKnown(_nodes.Count);
+        _hub.Held.AddNodes(_nodes.Count);
         if (_nodes.Count > 0)
             HubLog.PartitionReady(_hub.Log, _partition, _nodes.Count);
         _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, -_early.Count);
@@ -81,6 +82,7 @@ public sealed partial class NodePartitionActor
             if (!_nodes.Remove(node, out var entry))
                 continue;
             _hub.Metrics.NodesKnown(-1);
+            _hub.Held.AddNodes(-1);
             DropBuffer(entry);
             _hub.Publish(Context.System, MeshEventType.NodeForgotten, Names.Node(node), "forgotten");
             entry.Forgetter?.Tell(new NodeReply(new ForgetNodeResponse()));

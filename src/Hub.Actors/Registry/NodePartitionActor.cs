@@ -80,6 +80,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     /// <inheritdoc/>
     protected override void PreStart()
     {
+        _hub.Held.AddPartitions(1);
         if (_hub.Fence.SealedAsync() is { IsCompletedSuccessfully: false } fence)
             fence.PipeTo(Self, success: static () => Sealed.Instance);
         else
@@ -91,6 +92,8 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     protected override void PostStop()
     {
         _hub.Metrics.NodesKnown(-_nodes.Count);
+        _hub.Held.AddNodes(-_nodes.Count);
+        _hub.Held.AddPartitions(-1);
         RefuseEarly();
         foreach (var entry in _nodes.Values)
         {
@@ -211,6 +214,8 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
 
     private void OnAttach(Attach m)
     {
+        if (m.Ask > 0)
+            m.Bridge.Tell(new AttachTaken(m.Ask));
         if (_handingOff)
         {
             Refuse(m.Bridge, FailureKind.Unavailable, ErrorReasons.NotReady, "The node is moving to another member; try again.");
@@ -218,6 +223,8 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
         }
 
         var entry = Entry(m.Node);
+        if (entry?.HasSeen(m) == true)
+            return;
         if (entry is { Forgetter: not null })
         {
             Refuse(m.Bridge, FailureKind.Unavailable, ErrorReasons.NotReady, "The node is being forgotten; try again.");
@@ -240,9 +247,11 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
             entry.Detach(_hub.NowUnixUs(), _hub.ElapsedUs());
             _nodes.Add(m.Node, entry);
             _hub.Metrics.NodesKnown(1);
+            _hub.Held.AddNodes(1);
             Write(new MembershipChanged { Upserts = { entry.Descriptor } });
         }
 
+        entry.Saw(m);
         Deliver(entry, m, Sender);
     }
 

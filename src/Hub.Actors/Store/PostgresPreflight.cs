@@ -115,6 +115,7 @@ public static class PostgresPreflight
                 $"store {name} was made with {stored} partitions; akkahub.registry.partitions (AKKAHUB_REGISTRY_PARTITIONS) says {partitions}. Set it to {stored}.");
         }
 
+        await PostgresWire.RefuseOlderAsync(connection, name).ConfigureAwait(false);
         return false;
 
         async Task<string> ScalarAsync(string sql)

@@ -50,6 +50,15 @@ internal static partial class HubLog
     [LoggerMessage(2107, LogLevel.Warning, "Member {Uid} of the store was downed and could not be fenced yet; partitions wait for it: {Reason}")]
     public static partial void MemberNotFenced(ILogger log, int uid, string reason);
 
+    [LoggerMessage(2151, LogLevel.Information, "All members read forms of version {Version}, which may be written from now on")]
+    public static partial void WireVersion(ILogger log, int version);
+
+    [LoggerMessage(2152, LogLevel.Warning, "The store could not be told that forms of version {Version} may be in it; they wait for that: {Reason}")]
+    public static partial void WireNotRecorded(ILogger log, int version, string reason);
+
+    [LoggerMessage(2153, LogLevel.Information, "Moving {Streams} node stream(s) to {Members} other member(s) within {Within}")]
+    public static partial void MovingStreams(ILogger log, int streams, int members, TimeSpan within);
+
     [LoggerMessage(2201, LogLevel.Warning, "The store does not answer; nodes are held back until it does")]
     public static partial void StoreDown(ILogger log, Exception? cause);
 

@@ -116,6 +116,8 @@ internal static class Faults
             ErrorReasons.DeliveryUnknown => "what was sent may or may not have arrived; look at 'hub logs' before sending it again",
             ErrorReasons.CursorTooOld => Detail(e, "first_available_cursor") is { } first ? $"the first cursor still available is {first}" : null,
             ErrorReasons.TokenUnknown => "see 'hub token list'",
+            ErrorReasons.MemberReachable => "use 'hub cluster drain MEMBER', or add --force",
+            ErrorReasons.MemberUnknown or ErrorReasons.MemberUnreachable => "see 'hub cluster show'",
             ErrorReasons.NotReady or ErrorReasons.StoreUnavailable => "try again in a moment",
             null when e.StatusCode == StatusCode.Unauthenticated => "give a token with --token or AKKAHUB_TOKEN",
             null when e.StatusCode == StatusCode.DeadlineExceeded => LookFirst,

@@ -6,6 +6,7 @@ using Akka.Configuration;
 using Akka.Hosting;
 using Akka.Remote.Transport.DotNetty;
 using Hub.Actors;
+using Hub.Actors.Members;
 using Hub.Actors.Registry;
 using Hub.Actors.Settings;
 using Hub.Actors.Store;
@@ -57,6 +58,7 @@ internal static class ActorHosting
                 .WithJoin(host, readiness)
                 .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, host.Cluster.IsMember, services.GetRequiredService<HubRuntime>().Fence, time, readiness, metrics)
                 .WithHubActors(services)
+                .WithMembers(host, start.Store is null ? null : host.ConnectionString, services)
                 .WithDrainWhenDowned(services);
         });
         return builder;
@@ -66,9 +68,9 @@ internal static class ActorHosting
     internal static Config FromSettings(HostSettings host, int? storeUid = null)
     {
         // What is left for the actors after the streams were drained and cut.
-        var time = host.ShutdownTimeout - host.DrainTimeout - TimeSpan.FromSeconds(3);
+        var time = host.ActorsStopTime;
         var phases = string.Join('\n', PhaseShares.Select(p => $"phases.{p.Phase}.timeout = {Milliseconds(time * p.Share)}"));
-        List<string> roles = [host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full];
+        List<string> roles = [host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full, WireForms.RoleOf(HubVersion.Wire)];
         if (storeUid is { } uid)
             roles.Add(MemberFence.RoleOf(uid));
         return ConfigurationFactory.ParseString($$"""
@@ -107,6 +109,23 @@ internal static class ActorHosting
         {
             hub.Fence.Share(store.SealMarkedAsync);
             system.ActorOf(MemberFenceActor.Props(hub, uid => store.FenceAsync(uid)), "member-fence");
+        });
+
+    private static AkkaConfigurationBuilder WithMembers(this AkkaConfigurationBuilder builder, HostSettings host, string? sharedStore, IServiceProvider services) =>
+        builder.WithActors((system, registry) =>
+        {
+            var lifetime = services.GetRequiredService<HubLifetime>();
+            var listeners = services.GetRequiredService<HubListeners>();
+            var self = new MemberSelf
+            {
+                ClientAddress = () => ClientAddress.Of(host, listeners),
+                IsMember = host.Cluster.IsMember,
+                Stop = how => lifetime.RequestStop(localNode: false, how == MemberStop.Drain ? "to be drained" : "to leave", hurry: how == MemberStop.Leave),
+                RecordWire = sharedStore is null ? null : version => PostgresWire.RecordAsync(sharedStore, version),
+            };
+            var members = system.ActorOf(MembersActor.Props(services.GetRequiredService<HubRuntime>(), self, registry.Get<HubActorKeys.Bridges>()), MembersActor.Name);
+            registry.Register<HubActorKeys.Members>(members);
+            lifetime.Draining.Register(() => members.Tell(RefreshFacts.Instance, ActorRefs.NoSender));
         });
 
     // A stop that somebody asked for drains before the actors hear of it. A member that was downed must stop serving at once: elsewhere

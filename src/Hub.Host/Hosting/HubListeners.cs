@@ -18,6 +18,9 @@ public sealed class HubListeners
     /// <summary>Address of the gRPC listener with its real port, once it listens.</summary>
     public string Grpc => UrlOf(_grpc);
 
+    /// <summary>The gRPC listener's real port; null or 0 before it listens.</summary>
+    public int? GrpcPort => _grpc?.IPEndPoint?.Port;
+
     /// <summary>Address of the HTTP listener with its real port, once it listens.</summary>
     public string Http => UrlOf(_http);
 

@@ -27,6 +27,10 @@ public sealed record HostSettings
     public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(20);
     /// <summary>Part of <see cref="ShutdownTimeout"/> in which streams may end by themselves; then they are ended.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>Part of <see cref="DrainTimeout"/> over which a member's nodes are sent to others; the rest is for the last of them to go.</summary>
+    public TimeSpan MoveTime => DrainTimeout * 0.6;
+    /// <summary>What <see cref="ShutdownTimeout"/> leaves for the actors: three seconds are the listeners'.</summary>
+    public TimeSpan ActorsStopTime => ShutdownTimeout - DrainTimeout - TimeSpan.FromSeconds(3);
     /// <summary>Largest message a gRPC client or node may send, bytes.</summary>
     public int MaxMessageBytes { get; init; } = 1024 * 1024;
     /// <summary>Most gRPC calls under way on one connection.</summary>
@@ -63,6 +67,8 @@ public sealed record ClusterSettings
     public string Seeds { get; init; } = "";
     /// <summary>Name or address by which other members reach this one; empty for the address it binds to.</summary>
     public string PublicHost { get; init; } = "";
+    /// <summary>What nodes and clients dial to reach this member, host:port or a URL; empty for the public host and the gRPC port.</summary>
+    public string ClientAddress { get; init; } = "";
     /// <summary>What this member does.</summary>
     public MemberRole Role { get; init; } = MemberRole.Full;
     /// <summary>File of this member's certificate, PEM.</summary>

@@ -83,6 +83,8 @@ internal static class SettingRules
             yield return ("akkahub.tokens.max-count", $"must be at most {MaxTokensOfMembers} with akkahub.cluster.seeds: members tell each other all tokens in one message");
         if (!cluster.IsMember && cluster.PublicHost.Length > 0)
             yield return ("akkahub.cluster.public-host", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS)");
+        if (!cluster.IsMember && cluster.ClientAddress.Length > 0)
+            yield return ("akkahub.cluster.client-address", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS)");
         if (!cluster.IsMember && cluster.Role != MemberRole.Full)
             yield return ("akkahub.cluster.role", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS): a hub by itself holds its partitions");
     }

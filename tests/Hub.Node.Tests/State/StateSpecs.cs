@@ -2,6 +2,7 @@ using Hub.Node.Logging;
 using Hub.Node.State;
 using Hub.Node.Uplink;
 using Hub.Protocol;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Hub.Node.Tests.State;
 
@@ -150,17 +151,30 @@ public sealed class StateSpecs : IDisposable
     {
         new LocalHub(1, "http://127.0.0.1:7", "", "1").Write(_directory);
         await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.TokenFileName), "owners\n");
-        var targets = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory)));
-        var withToken = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_TOKEN", "given")));
-        targets.Next().ShouldBeNull("no hub holds the lock");
-        withToken.Next().ShouldBeNull("whoever listens on the port meanwhile may not be the hub");
+        var learned = new LearnedMembers(_directory, NullLogger.Instance);
+        var targets = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory)), learned, Random.Shared);
+        var withToken = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_TOKEN", "given")), learned, Random.Shared);
+        Next(targets).ShouldBeNull("no hub holds the lock");
+        Next(withToken).ShouldBeNull("whoever listens on the port meanwhile may not be the hub");
         using var held = new FileStream(Path.Combine(_directory, LocalHub.LockFileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        targets.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "owners"));
-        withToken.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "given"));
+        var local = new HubAddress(new Uri("http://127.0.0.1:7"));
+        Next(targets).ShouldBe(new HubTarget(local, "owners"));
+        Next(withToken).ShouldBe(new HubTarget(local, "given"));
+        // Of its members it teaches this agent nobody: the owner's token is no other's.
+        targets.Learn(new AkkaHub.V1.HubMembers { Addresses = { "127.0.0.1:8" } }, new HubTarget(local, "owners"));
+        targets.AreSeveral.ShouldBeFalse();
         new LocalHub(1, "http://hub.example:7", "", "1").Write(_directory);
-        targets.Next().ShouldBeNull("that is another machine");
+        Next(targets).ShouldBeNull("that is another machine");
         await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.FileName), "{}");
-        targets.Next().ShouldBeNull("it names no address");
+        Next(targets).ShouldBeNull("it names no address");
+
+        static HubTarget? Next(HubTargets targets)
+        {
+            targets.BeginRound([]);
+            targets.TryNext(out var target).ShouldBeTrue();
+            targets.TryNext(out _).ShouldBeFalse("there is no other");
+            return target;
+        }
     }
 
     [Theory]
