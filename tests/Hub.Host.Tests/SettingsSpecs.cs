@@ -77,8 +77,10 @@ public sealed class SettingsSpecs
         errors.ShouldContain("akkahub.cluster.seeds = 'a:1, b:2' (environment AKKAHUB_SEEDS): needs a store that members share");
         foreach (var setting in (string[])["akkahub.remote.certificate", "akkahub.remote.key", "akkahub.remote.ca"])
             errors.ShouldContain($"{setting} = '' (default): must be given with akkahub.cluster.seeds");
-        foreach (var (name, value) in ((string, string)[])[("AKKAHUB_SEEDS", "a"), ("AKKAHUB_SEEDS", "a:0"), ("AKKAHUB_SEEDS", "0.0.0.0:5110"), ("AKKAHUB_PUBLIC_HOST", "0.0.0.0"), ("AKKAHUB_PUBLIC_HOST", "::")])
+        foreach (var (name, value) in ((string, string)[])[("AKKAHUB_SEEDS", "a"), ("AKKAHUB_SEEDS", "a:0"), ("AKKAHUB_SEEDS", "0.0.0.0:5110"), ("AKKAHUB_PUBLIC_HOST", "0.0.0.0"), ("AKKAHUB_PUBLIC_HOST", "::"),
+            ("AKKAHUB_CLIENT_ADDRESS", "0.0.0.0:5100"), ("AKKAHUB_CLIENT_ADDRESS", "https://[::]:5100"), ("AKKAHUB_CLIENT_ADDRESS", "ftp://a"), ("AKKAHUB_CLIENT_ADDRESS", "a/b")])
             Bind([], (name, value)).Errors.ShouldContain(e => e.Contains($"'{value}'", StringComparison.Ordinal) && e.Contains("must be", StringComparison.Ordinal), $"{name}={value}");
+        Bind([], ("AKKAHUB_CLIENT_ADDRESS", "a:1")).Errors.ShouldHaveSingleItem().ShouldContain("needs akkahub.cluster.seeds");
         Bind([], ("AKKAHUB_ROLE", "gateway")).Errors.ShouldHaveSingleItem().ShouldContain("needs akkahub.cluster.seeds");
 
         var member = SettingTable.All.Single(s => s.Path == "akkahub.cluster.seeds");
@@ -177,7 +179,7 @@ public sealed class SettingsSpecs
             HubLogFormat => ["json"],
             StoreKind => ["postgresql"],
             MemberRole => ["gateway"],
-            _ => ["::1", "Host=a;Database=b", "/tmp/elsewhere", "b:2,c:3"],
+            _ => ["::1", "Host=a;Database=b", "/tmp/elsewhere", "b:2,c:3", "b:2"],
         };
         foreach (var text in candidates)
         {

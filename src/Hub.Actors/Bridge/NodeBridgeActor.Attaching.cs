@@ -145,6 +145,14 @@ public sealed partial class NodeBridgeActor
             return;
         }
 
+        // Nobody took it, or its partition is just moving: asked anew it gets through sooner than a node that dials again.
+        if (!_welcomed && failure is { Kind: FailureKind.Unavailable, Reason: ErrorReasons.NotReady } && _hello.Protocol >= SpeaksOfMembers)
+        {
+            _taken = false;
+            AskLater(200, 600);
+            return;
+        }
+
         if (_welcomed)
         {
             End(DisconnectReason.Fenced, "fenced", failure.Message);

@@ -402,6 +402,29 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
     }
 
     [Theory]
+    [InlineData(1u, ErrorReasons.NotReady, true)]
+    [InlineData(0u, ErrorReasons.NotReady, false)]
+    [InlineData(1u, ErrorReasons.StoreUnavailable, false)]
+    public void A_partition_that_is_not_there_is_asked_anew_while_the_node_waits(uint protocol, string reason, bool waits)
+    {
+        var hello = Hello();
+        hello.Protocol = protocol;
+        var bridge = Sys.ActorOf(NodeBridgeActor.Props(hello, _wire, _registry.Ref, Hub));
+        Watch(bridge);
+        var first = _registry.ExpectMsg<Attach>(Bound);
+        bridge.Tell(new AttachRefused(new Failure(FailureKind.Unavailable, reason, "words")));
+        if (waits)
+        {
+            AdvanceUntil<Attach>(_registry, TimeSpan.FromMilliseconds(100), 20, a => a.Ask > first.Ask);
+            _wire.Completed.ShouldBe(0);
+            return;
+        }
+
+        ExpectTerminated(bridge, Bound);
+        _wire.Failure!.Reason.ShouldBe(reason);
+    }
+
+    [Theory]
     [InlineData(1u, true)]
     [InlineData(1u, false)]
     [InlineData(0u, false)]

@@ -16,7 +16,7 @@ public sealed class FailOverSpecs
     [Fact]
     public async Task A_member_that_was_learned_is_dialled_when_the_given_one_is_lost()
     {
-        await using var one = await FakeHub.StartAsync();
+        var one = await FakeHub.StartAsync();
         await using var two = await FakeHub.StartAsync();
         await using var agent = await AgentHarness.StartAsync(one.Address, o => NoMain(o) with { Token = "t" });
         var session = await one.AcceptAsync();
