@@ -12,12 +12,18 @@ public sealed class DrainSpecs(ITestOutputHelper output)
     private const int Nodes = 8;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
+    private static readonly Dictionary<string, string?> RoomForAll = new()
+    {
+        ["AKKAHUB_HISTORY_MAX_BYTES"] = "16777216",
+        ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000",
+    };
+
     [SkippableFact]
     public async Task A_member_that_is_drained_leaves_and_its_nodes_go_on_elsewhere()
     {
         var seed = TestSettings.Seed(output);
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
         var leaving = cluster.Members[0];
         using var client = new HubClient(cluster.Members[1]);
         await StartAgentsAsync(workspace, cluster, client);
