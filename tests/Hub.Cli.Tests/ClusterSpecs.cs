@@ -13,13 +13,29 @@ public sealed class ClusterSpecs
 
     private static readonly ClusterMember First = new()
     {
-        Address = "a:5110", ClientAddress = "a:5100", Role = "full", State = MemberState.Up, Version = "0.1.0", WireVersion = 2, StartTime = At, Partitions = 22, Nodes = 5,
-        NodeStreams = 3, Leader = true, Oldest = true, Self = true, HeardTime = At,
+        Address = "a:5110",
+        ClientAddress = "a:5100",
+        Role = "full",
+        State = MemberState.Up,
+        Version = "0.1.0",
+        WireVersion = 2,
+        StartTime = At,
+        Partitions = 22,
+        Nodes = 5,
+        NodeStreams = 3,
+        Leader = true,
+        Oldest = true,
+        Self = true,
+        HeardTime = At,
     };
 
     private static readonly ClusterMember Second = new()
     {
-        Address = "b:5110", Role = "gateway", State = MemberState.Up, UnreachableBy = { "a:5110" }, WireVersion = 1,
+        Address = "b:5110",
+        Role = "gateway",
+        State = MemberState.Up,
+        UnreachableBy = { "a:5110" },
+        WireVersion = 1,
     };
 
     [Fact]

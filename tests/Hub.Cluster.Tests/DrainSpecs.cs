@@ -28,7 +28,7 @@ public sealed class DrainSpecs(ITestOutputHelper output)
         using var client = new HubClient(cluster.Members[1]);
         await StartAgentsAsync(workspace, cluster, client);
         var writer = await WriterTerminal.OpenAsync(workspace, client, "n1", WriterTerminal.Options(workspace, seed) with { MostBytes = 8 * 1024 * 1024 });
-        var before = await MembersAsync(client, m => m.Count == 3 && m.All(x => x.State == MemberState.Up && x.ClientAddress.Length > 0) 
+        var before = await MembersAsync(client, m => m.Count == 3 && m.All(x => x.State == MemberState.Up && x.ClientAddress.Length > 0)
             && m.Sum(x => x.NodeStreams) == Nodes && m.Sum(x => x.Partitions) == 64 && m.Sum(x => x.Nodes) == Nodes);
         before.Single(m => m.ClientAddress == leaving.Grpc.Authority).ShouldSatisfyAllConditions(
             m => m.NodeStreams.ShouldBe(Nodes), m => m.UnreachableBy.ShouldBeEmpty(), m => m.Self.ShouldBeFalse());
