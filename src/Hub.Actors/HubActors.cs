@@ -23,6 +23,9 @@ public static class HubActorKeys
     /// <summary>The event log: <see cref="MeshEventLogActor"/>.</summary>
     public sealed class Events;
 
+    /// <summary>What is known of the members: <see cref="Members.MembersActor"/>.</summary>
+    public sealed class Members;
+
     /// <summary>Snapshot permits.</summary>
     internal sealed class Snapshots;
 
@@ -43,7 +46,9 @@ public static class HubActors
             system.ActorOf(UndeliveredActor.Props(), "undelivered");
             registry.Register<HubActorKeys.Events>(system.ActorOf(MeshEventLogActor.Props(hub), "events"));
             registry.Register<HubActorKeys.Snapshots>(system.ActorOf(SnapshotGovernorActor.Props(hub.Settings.Snapshots.MaxConcurrent, hub.Metrics), "snapshots"));
-            registry.Register<HubActorKeys.StoreProbe>(system.ActorOf(StoreProbeActor.Props(hub, $"{member.Host}-{member.Port}"), "store-probe"));
+            var probe = system.ActorOf(StoreProbeActor.Props(hub, $"{member.Host}-{member.Port}"), "store-probe");
+            hub.Fence.WhenStoreIsSilent(cause => probe.Tell(new StoreSuspected(cause), ActorRefs.NoSender));
+            registry.Register<HubActorKeys.StoreProbe>(probe);
         })
         .WithShardRegion<NodeRegistry>(
             NodeRegistry.TypeName,

@@ -2,6 +2,7 @@ using Akka.Actor;
 using AkkaHub.V1;
 using Hub.Actors.Bridge;
 using Hub.Actors.Events;
+using Hub.Actors.Members;
 using Hub.Actors.Registry;
 using Hub.Actors.Settings;
 using Hub.Actors.Telemetry;
@@ -24,6 +25,12 @@ public sealed record HubRuntime(HubSettings Settings, HubMetrics Metrics, Readin
 
     /// <summary>Streams of nodes on this member.</summary>
     public StreamLoad Load { get; } = new();
+
+    /// <summary>Partitions and nodes this member holds.</summary>
+    public Holdings Held { get; } = new();
+
+    /// <summary>What is known of the members.</summary>
+    public MemberDirectory Members { get; } = new();
 
     /// <summary>Members that were downed and may still write.</summary>
     public MemberFence Fence { get; } = new();

@@ -99,9 +99,10 @@ internal sealed class HubCli
         root.Add(_options.Hub);
         root.Add(_options.Token);
         root.Add(_options.DataDirectory);
+        root.Add(_options.Authority);
         Add(root, GetCommands.Create(Bind), DescribeCommands.Create(Bind), LogsCommand.Create(Bind), ExecCommand.Create(Bind), CancelCommand.Create(Bind),
             AttachCommand.Create(Bind), TerminalCommands.Open(Bind), TerminalCommands.Close(Bind), TerminalCommands.Send(Bind),
-            TerminalCommands.Purge(Bind), NodeCommands.Forget(Bind), NodeCommands.Drain(Bind), NodeCommands.Node(), TokenCommands.Create(Bind),
+            TerminalCommands.Purge(Bind), NodeCommands.Forget(Bind), NodeCommands.Drain(Bind), NodeCommands.Node(), TokenCommands.Create(Bind), ClusterCommands.Create(Bind),
             HubCommands.Stop(Bind), HubCommands.Version(Bind), CompletionCommand.Create(Bind));
         if (root.Options.OfType<HelpOption>().FirstOrDefault() is { } help)
         {

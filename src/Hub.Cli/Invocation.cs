@@ -25,7 +25,7 @@ internal sealed class Invocation(ParseResult parse, CliEnvironment environment, 
 
     /// <summary>Where the hub is.</summary>
     public ConnectionSettings Settings() =>
-        ConnectionSettings.Resolve(parse.GetValue(options.Hub), parse.GetValue(options.Token), parse.GetValue(options.DataDirectory), environment.Variable);
+        ConnectionSettings.Resolve(parse.GetValue(options.Hub), parse.GetValue(options.Token), parse.GetValue(options.DataDirectory), environment.Variable, parse.GetValue(options.Authority));
 
     /// <summary>An option's value.</summary>
     public T? Get<T>(Option<T> option) => parse.GetValue(option);
@@ -65,6 +65,14 @@ internal sealed class GlobalOptions
     {
         Description = "Token [AKKAHUB_TOKEN; else the local hub's owner-only token]",
         HelpName = "TOKEN",
+        Recursive = true,
+    };
+
+    /// <summary>Whose certificates are trusted.</summary>
+    public Option<string> Authority { get; } = new("--ca")
+    {
+        Description = "Authority that the hub's certificate must be of, PEM, for https:// addresses [AKKAHUB_CA; else the system's]",
+        HelpName = "FILE",
         Recursive = true,
     };
 

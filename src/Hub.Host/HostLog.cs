@@ -53,6 +53,12 @@ internal static partial class HostLog
     [LoggerMessage(1015, LogLevel.Critical, "This hub was fenced: others have taken the store over and it takes no more of this one's writes. This one stops")]
     public static partial void StoreLost(this ILogger log);
 
+    [LoggerMessage(1018, LogLevel.Error, "No longer part of the cluster: {Why}. Stops serving at once")]
+    public static partial void Expelled(this ILogger log, string why);
+
+    [LoggerMessage(1019, LogLevel.Warning, "Could not fence itself in the store, which is left to the others: {Reason}")]
+    public static partial void NotResigned(this ILogger log, string reason);
+
     [LoggerMessage(1013, LogLevel.Warning, "Diagnostics are on: commits are delayed by {Delay} and wait while '{StallFile}' exists")]
     public static partial void DiagnosticsOn(this ILogger log, TimeSpan delay, string stallFile);
 
@@ -95,4 +101,19 @@ internal static partial class HostLog
 
     [LoggerMessage(1037, LogLevel.Warning, "Local node could not be ended; it may go on")]
     public static partial void LocalNodeNotEnded(this ILogger log, Exception cause);
+
+    [LoggerMessage(1140, LogLevel.Warning, "Callers need no token (akkahub.auth = off): everybody who can reach the hub on this machine counts as its owner")]
+    public static partial void AuthOff(this ILogger log);
+
+    [LoggerMessage(1141, LogLevel.Information, "The listeners' certificate was read again: {Subject}, valid until {NotAfter:u}. New connections are shown it")]
+    public static partial void CertificateRenewed(this ILogger log, string subject, DateTime notAfter);
+
+    [LoggerMessage(1142, LogLevel.Warning, "The listeners' certificate has changed and cannot be used: {Problem}. The one before is shown on, valid until {NotAfter:u}")]
+    public static partial void CertificateKept(this ILogger log, string problem, DateTime notAfter);
+
+    [LoggerMessage(1143, LogLevel.Warning, "The listeners' certificate (akkahub.tls.certificate) ends at {NotAfter:u}, {Days} days from now. Put a new one in its place; it is read without a restart")]
+    public static partial void ListenerCertificateEnds(this ILogger log, DateTime notAfter, int days);
+
+    [LoggerMessage(1144, LogLevel.Warning, "This member's certificate (akkahub.remote.certificate) ends at {NotAfter:u}, {Days} days from now; then no other member can reach it anew. It is read at start only: put a new one in its place and restart the members one after the other")]
+    public static partial void MemberCertificateEnds(this ILogger log, DateTime notAfter, int days);
 }

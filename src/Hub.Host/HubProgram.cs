@@ -80,8 +80,10 @@ public static class HubProgram
     private static async Task<int> StartAsync(BoundSettings bound, Func<HubStart, WebApplication> build)
     {
         var host = bound.Settings.Host;
+        using var lastResort = new LastResort();
         using var data = await DataDirectory.AcquireAsync(host.DataDir, TimeProvider.System).ConfigureAwait(false);
         HubListeners.RefuseTaken(host);
+        var tls = await ListenerCertificate.LoadAsync(host, TimeProvider.System).ConfigureAwait(false);
         var partitions = bound.Settings.Hub.Registry.Partitions;
         var shared = host.Store == StoreKind.Postgresql;
         var embedded = shared ? null : StorePreflight.Run(host.DataDir, partitions, host.StoreCheckMaxBytes);
@@ -89,17 +91,24 @@ public static class HubProgram
         await using var member = shared
             ? await PostgresMember.RegisterAsync(host.ConnectionString, NameOf(host), alone: !host.Cluster.IsMember, TimeProvider.System).ConfigureAwait(false)
             : null;
-        using var identity = MemberCertificate.Load(host, TimeProvider.System);
+        using var identity = await MemberCertificate.LoadAsync(host, TimeProvider.System).ConfigureAwait(false);
         // Journal and snapshots say whose they are: the store takes them from a member only.
         var ours = member is null ? bound : bound with { Settings = bound.Settings with { Host = host with { ConnectionString = member.ConnectionString } } };
-        await using var app = build(new HubStart(ours, AdminToken.LoadOrCreate(host.DataDir), identity, member));
+        await using var app = build(new HubStart(ours, AdminToken.LoadOrCreate(host.DataDir), identity, member) { Tls = tls });
         var log = app.Services.GetRequiredService<ILoggerFactory>().CreateLogger("Hub.Host");
         LogStart(log, host, embedded, created);
         // Taken before the run: the services are gone after it.
         var lifetime = app.Services.GetRequiredService<HubLifetime>();
         var system = app.Services.GetRequiredService<ActorSystem>();
+        var expulsion = app.Services.GetRequiredService<Expulsion>();
+        var expelled = host.Cluster.IsMember ? ExitCodes.Downed : ExitCodes.AlreadyRunning;
         if (member is not null)
-            _ = StopWhenLostAsync(member, lifetime, log);
+        {
+            expulsion.Of(member, system);
+            lastResort.Watch(expulsion, expelled);
+            _ = StopWhenLostAsync(member, expulsion, log);
+        }
+
         try
         {
             await app.RunAsync().ConfigureAwait(false);
@@ -114,25 +123,27 @@ public static class HubProgram
             await Task.WhenAny(SqliteStoreSetup.StoppedAsync(system), Task.Delay(StoreStopTimeout)).ConfigureAwait(false);
         }
 
-        if (member is { Lost.IsCompleted: true })
-            return host.Cluster.IsMember ? ExitCodes.Downed : ExitCodes.AlreadyRunning;
+        if (expulsion.Begun.IsCompleted)
+        {
+            if (host.Cluster.IsMember)
+                log.Downed();
+            return expelled;
+        }
+
         if (lifetime.StopRequested)
             return ExitCodes.Ok;
-        if (CoordinatedShutdown.Get(system).ShutdownReason is CoordinatedShutdown.ClusterDowningReason)
-        {
-            log.Downed();
-            return ExitCodes.Downed;
-        }
 
         log.ActorSystemEnded();
         return ExitCodes.Failure;
     }
 
-    private static async Task StopWhenLostAsync(PostgresMember member, HubLifetime lifetime, ILogger log)
+    private static async Task StopWhenLostAsync(PostgresMember member, Expulsion expulsion, ILogger log)
     {
         await member.Lost.ConfigureAwait(false);
-        log.StoreLost();
-        lifetime.RequestStop(localNode: false, "fenced off the store");
+        // It does so itself when it leaves.
+        if (!expulsion.Begun.IsCompleted)
+            log.StoreLost();
+        _ = expulsion.Begin("fenced in the store");
     }
 
     private static string NameOf(HostSettings host) => host.Cluster.IsMember
@@ -142,6 +153,8 @@ public static class HubProgram
     private static void LogStart(ILogger log, HostSettings host, StoreReport? embedded, bool created)
     {
         log.Starting(SettingsText.Version, Environment.ProcessId, host.DataDir);
+        if (!host.Auth)
+            log.AuthOff();
         if (host.Cluster.SeedList.Count() == 2)
             log.TwoMembers();
         var store = embedded is null ? PostgresStore.Describe(host.ConnectionString) : SqliteStore.PathIn(host.DataDir);

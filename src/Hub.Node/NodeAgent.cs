@@ -65,7 +65,7 @@ internal sealed class NodeAgent : IUplinkOwner, IDisposable
         _terminals = new TerminalService(_table, _starter);
         _commands = new CommandService(_table, _starter, time);
         _dispatcher = new RequestDispatcher(options, _table, _terminals, _commands, _unstarted, log);
-        _uplink = new HubUplink(options, _table, this, time, log);
+        _uplink = new HubUplink(options, new LearnedMembers(state.Location, log), _table, this, time, log);
     }
 
     /// <summary>The agent's version.</summary>
@@ -146,6 +146,7 @@ internal sealed class NodeAgent : IUplinkOwner, IDisposable
             Reconnects = reconnects,
             LastDisconnect = lastDisconnect,
             TimeUnixUs = _reactor.NowUnixUs,
+            Protocol = 1,
         };
         foreach (var (key, value) in _options.Labels)
             hello.Labels[key] = value;

@@ -34,6 +34,7 @@ public static class NodeCommand
         var state = new Option<string?>("--state-dir") { Description = "Where the claim to the name is kept [~/.local/state/akkahub/node-NAME]", HelpName = "DIR" };
         var token = new Option<string?>("--token") { Description = "The credential; others can see it in the process list, so prefer AKKAHUB_TOKEN or --token-file [AKKAHUB_TOKEN; else the local hub's owner-only token]", HelpName = "TOKEN" };
         var tokenFile = new Option<string?>("--token-file") { Description = "File with the credential, read before each dial", HelpName = "FILE" };
+        var authority = new Option<string?>("--ca") { Description = "Authority that the hub's certificate must be of, PEM, for https:// addresses; read before each dial [AKKAHUB_CA; else the system's]", HelpName = "FILE" };
         var takeOver = new Option<bool>("--take-over") { Description = "End another live agent that holds this name, instead of waiting for it" };
         var buffer = new Option<string?>("--buffer-bytes") { Description = $"Output kept for each terminal until the hub has it, bytes, 65536 to 1073741824 [{NodeOptions.DefaultBufferBytes}]", HelpName = "BYTES" };
         var offline = new Option<string?>("--when-offline") { Description = "What a full buffer does without a hub: drop the oldest output, or let programs wait [drop]", HelpName = "drop|wait" };
@@ -42,7 +43,7 @@ public static class NodeCommand
         var dataDir = new Option<string?>("--hub-data-dir") { Description = "Data directory of a hub on this machine: its address and token are read there before each dial [AKKAHUB_DATA_DIR; else ~/.local/share/akkahub]", HelpName = "DIR" };
         var detach = new Option<bool>("--detach") { Description = "Leave this terminal and session; the log goes to agent.log in the state directory" };
         var level = new Option<string?>("--log-level") { Description = "trace, debug, information, warning or error [information]", HelpName = "LEVEL" };
-        foreach (Option option in new Option[] { hub, name, label, allow, state, token, tokenFile, takeOver, buffer, offline, shell, noMain, dataDir, detach, level })
+        foreach (Option option in new Option[] { hub, name, label, allow, state, token, tokenFile, authority, takeOver, buffer, offline, shell, noMain, dataDir, detach, level })
             command.Add(option);
         command.Description += " Its shells and commands end when the agent ends, and go on through anything that happens to the hub.";
         command.SetAction((parsed, cancellationToken) => RunAsync(
@@ -55,6 +56,7 @@ public static class NodeCommand
                 StateDirectory = parsed.GetValue(state),
                 Token = parsed.GetValue(token),
                 TokenFile = parsed.GetValue(tokenFile),
+                Authority = parsed.GetValue(authority),
                 TakeOver = parsed.GetValue(takeOver),
                 BufferBytes = parsed.GetValue(buffer),
                 WhenOffline = parsed.GetValue(offline),

@@ -31,6 +31,8 @@ internal sealed record NodeOptions
     public string? TokenFile { get; init; }
     /// <summary>Data directory of a hub on this machine: the address, and the token if none was given, are read from it before each dial.</summary>
     public string? HubDataDirectory { get; init; }
+    /// <summary>File of the authority that a hub's certificate must be of, read before each dial; null for the system's. Not for the hub of a data directory.</summary>
+    public string? AuthorityFile { get; init; }
     /// <summary>Take the name over from another live agent at the first contact.</summary>
     public bool TakeOver { get; init; }
     /// <summary>Buffer of each stream, bytes.</summary>
@@ -60,6 +62,7 @@ internal sealed record RawNodeOptions
     public string? Token { get; init; }
     public string? TokenFile { get; init; }
     public string? HubDataDirectory { get; init; }
+    public string? Authority { get; init; }
     public bool TakeOver { get; init; }
     public string? BufferBytes { get; init; }
     public string? WhenOffline { get; init; }
@@ -69,7 +72,10 @@ internal sealed record RawNodeOptions
     public string? LogLevel { get; init; }
 }
 
-/// <summary>Turns text into options, or into every error at once, each naming option, value and what is allowed.</summary>
+/// <summary>
+/// Turns text into options, or into every error at once, each naming option, value and what is allowed. With the options in one file, though that
+/// is long: whoever adds one sees all three places.
+/// </summary>
 internal static class NodeOptionsReader
 {
     private const int MaxLabels = 64;
@@ -85,6 +91,7 @@ internal static class NodeOptionsReader
             errors.Add($"--name '{name}': must be 1 to 63 of a-z, 0-9, '.', '_', '-', beginning and ending with a letter or digit");
         var token = raw.Token ?? (raw.TokenFile is null ? NonEmpty(environment("AKKAHUB_TOKEN")?.Trim()) : null);
         var (hubs, directory) = ReadHubs(raw, token is not null || raw.TokenFile is not null, environment, errors);
+        var authority = ReadAuthority(raw, hubs, environment, errors);
         var labels = ReadLabels(raw.Labels, errors);
         var (exec, terminal) = ReadAllow(raw.Allow, errors);
         var buffer = ReadBuffer(raw.BufferBytes, errors);
@@ -114,6 +121,7 @@ internal static class NodeOptionsReader
             Token = token,
             TokenFile = raw.TokenFile is null ? null : Path.GetFullPath(raw.TokenFile),
             HubDataDirectory = directory,
+            AuthorityFile = authority,
             TakeOver = raw.TakeOver,
             BufferBytes = buffer,
             DropWhenOffline = drop,
@@ -171,6 +179,24 @@ internal static class NodeOptionsReader
             wrong.AddRange(hubs.Select(h => h.WhyNoToken).OfType<string>());
         errors.AddRange(wrong.Select(w => $"{source}: {w}"));
         return ([.. hubs.Select(h => h.Uri)], null);
+    }
+
+    private static string? ReadAuthority(RawNodeOptions raw, IReadOnlyList<Uri> hubs, Func<string, string?> environment, List<string> errors)
+    {
+        // The hub of a data directory is known by its certificate: what the environment says is for another.
+        if ((raw.Authority ?? (hubs.Count == 0 ? null : NonEmpty(environment(HubTrust.AuthorityVariable)?.Trim()))) is not { } file)
+            return null;
+        try
+        {
+            var path = Path.GetFullPath(file);
+            HubTrust.OfAuthority(path);
+            return path;
+        }
+        catch (Exception e) when (e is AuthorityFileException or ArgumentException)
+        {
+            errors.Add($"{(raw.Authority is null ? HubTrust.AuthorityVariable : "--ca")} {e.Message}");
+            return null;
+        }
     }
 
     private static Dictionary<string, string> ReadLabels(IReadOnlyList<string> given, List<string> errors)

@@ -62,6 +62,12 @@ public static class ErrorReasons
     public const string ProtocolError = "PROTOCOL_ERROR";
     /// <summary>UNIMPLEMENTED: the hub has no such method, or does not know the message's compression.</summary>
     public const string MethodUnknown = "METHOD_UNKNOWN";
+    /// <summary>NOT_FOUND: no member of this address; the message names those there are.</summary>
+    public const string MemberUnknown = "MEMBER_UNKNOWN";
+    /// <summary>FAILED_PRECONDITION: the member can be reached; force would mark it as gone all the same.</summary>
+    public const string MemberReachable = "MEMBER_REACHABLE";
+    /// <summary>FAILED_PRECONDITION: the member cannot be asked to leave: it does not answer, or its build does not know how.</summary>
+    public const string MemberUnreachable = "MEMBER_UNREACHABLE";
     /// <summary>ABORTED: a newer session of this node took over.</summary>
     public const string Fenced = "FENCED";
 }

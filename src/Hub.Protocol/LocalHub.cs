@@ -17,6 +17,21 @@ public sealed record LocalHub(
     [property: JsonPropertyName("http")] string Http,
     [property: JsonPropertyName("version")] string Version)
 {
+    /// <summary>
+    /// SHA-256 of the certificates that its listeners show, in hexadecimal, by which the owner's programs know the hub; empty if it speaks clear
+    /// text. Two for a moment while it changes from one to another.
+    /// </summary>
+    [JsonPropertyName("certificates")]
+    public IReadOnlyList<string>? Certificates { get; init; } = [];
+
+    /// <summary>
+    /// Where the owner-only token may be sent: the gRPC listener, if only the hub itself can be there. That is on a loopback address, whose port
+    /// it holds, or wherever it shows a certificate that is named here. Null otherwise.
+    /// </summary>
+    [JsonIgnore]
+    public HubAddress? OwnersAddress =>
+        HubAddress.TryParse(Grpc, out var address) && (address.IsEncrypted ? Certificates is { Count: > 0 } : address.IsLoopback) ? address : null;
+
     /// <summary>Name of the file a running hub writes.</summary>
     public const string FileName = "hub.json";
     /// <summary>Name of the file that holds the owner-only token.</summary>

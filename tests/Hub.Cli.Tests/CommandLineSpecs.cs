@@ -245,6 +245,22 @@ public sealed class CommandLineSpecs
                 Should.Throw<CliException>(() => Resolve(other)).Message.ShouldContain("listens on http://127.0.0.1:5123");
             var several = Resolve("127.0.0.1:5124,127.0.0.1:5123");
             several.Endpoints.Select(several.TokenFor).ShouldBe([null, "ahub_owner"]);
+
+            // Over TLS it goes wherever hub.json says, since nobody else can show that certificate; without one named there it stays.
+            foreach (var address in (string[])["https://127.0.0.1:5123", "https://192.0.2.7:5123"])
+            {
+                (new LocalHub(1, address, "", "0") { Certificates = ["ab"] }).Write(directory);
+                var known = Resolve(null);
+                known.TokenFor(known.Endpoints[0]).ShouldBe("ahub_owner");
+                known.Known.ShouldBe(known.Endpoints[0]);
+                var elsewhere = Resolve("https://hub.example:5123");
+                elsewhere.TokenFor(elsewhere.Endpoints[0]).ShouldBeNull();
+                elsewhere.Known.ShouldNotBe(elsewhere.Endpoints[0]);
+                new LocalHub(1, address, "", "0").Write(directory);
+                var unknown = Resolve(null);
+                unknown.TokenFor(unknown.Endpoints[0]).ShouldBeNull();
+                unknown.Known.ShouldBeNull();
+            }
         }
         finally
         {

@@ -137,6 +137,29 @@ public sealed class ConnectionSpecs
     }
 
     [Fact]
+    public async Task A_stream_goes_on_at_another_member_without_the_wait_that_the_first_one_asked_for()
+    {
+        await using var first = await FakeHub.StartAsync();
+        await using var second = await FakeHub.StartAsync();
+        first.Script.Follow = async (_, w, _) =>
+        {
+            await w.WriteAsync(FakeHub.Part(TerminalState.Live, FakeHub.Output(0, "one\n")));
+            throw FakeHub.Error(StatusCode.Unavailable, ErrorReasons.NotReady, "the hub is stopping");
+        };
+        second.Script.Follow = (r, w, _) =>
+        {
+            r.Start.Cursor.ShouldBe("c4");
+            return w.WriteAsync(FakeHub.Part(TerminalState.Closed, FakeHub.Output(4, "two\n")));
+        };
+        var time = new HurriedTime();
+        await using var run = new CliRun { Time = time };
+        (await run.RunAsync("--hub", $"{first.Address},{second.Address}", "logs", "n1", "-t", "cmd/c1", "-f")).ShouldBe(0);
+        run.OutputText.ShouldBe("one\ntwo\n");
+        time.Waits.ShouldHaveSingleItem().ShouldBeLessThanOrEqualTo(TimeSpan.FromMilliseconds(250));
+        first.Script.Asked<FollowHistoryRequest>().Count.ShouldBe(1);
+    }
+
+    [Fact]
     public void Cut_off_is_what_broke_and_not_what_speaks_another_protocol()
     {
         Faults.IsCutOff(new RpcException(new Status(StatusCode.Unavailable, "", new HttpRequestException("", new IOException())))).ShouldBeTrue();

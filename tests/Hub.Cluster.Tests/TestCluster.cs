@@ -78,6 +78,9 @@ public sealed class TestCluster : IAsyncDisposable
         return path;
     }
 
+    /// <summary>Its store's server.</summary>
+    internal PostgresServer Server => _server;
+
     /// <summary>Runs a statement in the store.</summary>
     public Task<string> QueryAsync(string sql) => _server.QueryAsync(sql);
 

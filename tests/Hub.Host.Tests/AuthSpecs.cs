@@ -36,7 +36,7 @@ public sealed class AccessPolicySpecs
     [Fact]
     public void Each_kind_may_do_its_own()
     {
-        string[] adminOnly = ["CreateToken", "ListTokens", "RevokeToken", "StopHub"];
+        string[] adminOnly = ["ChangeMember", "CreateToken", "ListMembers", "ListTokens", "RevokeToken", "StopHub"];
         foreach (var method in Methods)
         {
             var bridge = method == "/akkahub.v1.NodeBridgeService/Connect";

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using Akka.Actor;
 using Akka.Actor.Setup;
@@ -58,68 +57,55 @@ public sealed class MemberCertificateSpecs : IDisposable
     [Fact]
     public async Task Members_of_a_cluster_accept_every_certificate_of_their_authority_and_no_other()
     {
-        var (authority, foreign) = (Authority.Make("ours"), Authority.Make("theirs"));
-        using var one = MemberCertificate.Load(authority.Issue(_one, "one"), TimeProvider.System);
-        using var two = MemberCertificate.Load(authority.Issue(_one, "two"), TimeProvider.System);
-        using var other = MemberCertificate.Load(foreign.Issue(_other, "one"), TimeProvider.System);
+        var (authority, foreign) = (TestAuthority.Make("ours"), TestAuthority.Make("theirs"));
+        using var one = await LoadAsync(Member(authority, _one, "one"));
+        using var two = await LoadAsync(Member(authority, _one, "two", new Issue { Usages = TestAuthority.MemberUsages }));
+        using var other = await LoadAsync(Member(foreign, _other, "one"));
+        // Of the authority, but for listeners only.
+        var (certificate, key) = authority.Give(_one, "listener", new Issue { Usages = [CertificateUsage.Server] });
+        using var pem = X509Certificate2.CreateFromPemFile(certificate, key);
+        using var listener = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), password: null);
         using var hub = Start(MemberCertificate.Setup(one));
         using var member = Start(MemberCertificate.Setup(two));
         using var stranger = Start(new DotNettySslSetup(other.Certificate, suppressValidation: true));
+        using var half = Start(new DotNettySslSetup(listener, suppressValidation: true));
         hub.ActorOf<Quiet>("quiet");
         var address = ((ExtendedActorSystem)hub).Provider.DefaultAddress;
 
         await member.ActorSelection($"{address}/user/quiet").ResolveOne(Patience);
-        await Should.ThrowAsync<ActorNotFoundException>(() => stranger.ActorSelection($"{address}/user/quiet").ResolveOne(TimeSpan.FromSeconds(3)));
+        var refused = new[] { stranger, half }.Select(s => s.ActorSelection($"{address}/user/quiet").ResolveOne(TimeSpan.FromSeconds(3))).ToArray();
+        foreach (var connection in refused)
+            await Should.ThrowAsync<ActorNotFoundException>(() => connection);
     }
 
     [Fact]
-    public void Certificates_that_cannot_be_used_are_refused_by_the_settings_name()
+    public async Task Certificates_that_cannot_be_used_are_refused_by_the_settings_name()
     {
-        var (authority, foreign) = (Authority.Make("ours"), Authority.Make("theirs"));
-        var host = authority.Issue(_one, "one");
-        Refused(host with { Cluster = host.Cluster with { Authority = foreign.WriteTo(_other) } }).ShouldContain("akkahub.remote.certificate = '" + host.Cluster.Certificate + "': it is not of the authority");
-        Refused(authority.Issue(_one, "old", expired: true)).ShouldContain("it is valid from");
-        Refused(host with { Cluster = host.Cluster with { Authority = _one["nowhere"] } }).ShouldContain("akkahub.remote.ca = '");
+        var (authority, foreign) = (TestAuthority.Make("ours"), TestAuthority.Make("theirs"));
+        var now = TimeProvider.System.GetUtcNow();
+        var host = Member(authority, _one, "one");
+        (await RefusedAsync(host with { Cluster = host.Cluster with { Authority = foreign.WriteTo(_other) } })).ShouldContain("akkahub.remote.certificate = '" + host.Cluster.Certificate + "': it is not of the authority");
+        (await RefusedAsync(Member(authority, _one, "old", new Issue { From = now.AddDays(-2), Until = now.AddDays(-1) }))).ShouldContain("it is valid from");
+        foreach (var usage in TestAuthority.MemberUsages)
+            (await RefusedAsync(Member(authority, _one, "half", new Issue { Usages = [usage] }))).ShouldContain("half.pem': its extended key usage does not allow what it is for here: serverAuth and clientAuth");
+        (await RefusedAsync(host with { Cluster = host.Cluster with { Authority = _one["nowhere"] } })).ShouldContain("akkahub.remote.ca = '");
         File.WriteAllText(_one["empty"], "");
-        Refused(host with { Cluster = host.Cluster with { Authority = _one["empty"] } }).ShouldContain("there is no certificate in it");
+        (await RefusedAsync(host with { Cluster = host.Cluster with { Authority = _one["empty"] } })).ShouldContain("there is no certificate in it");
         File.SetUnixFileMode(host.Cluster.Key, UnixFileMode.UserRead | UnixFileMode.GroupRead);
-        Refused(host).ShouldContain("akkahub.remote.key = '" + host.Cluster.Key);
+        (await RefusedAsync(host)).ShouldContain("akkahub.remote.key = '" + host.Cluster.Key);
 
-        static string Refused(HostSettings host) => Should.Throw<CertificateRefusedException>(() => MemberCertificate.Load(host, TimeProvider.System)).Message;
+        static async Task<string> RefusedAsync(HostSettings host) => (await Should.ThrowAsync<CertificateRefusedException>(() => LoadAsync(host))).Message;
     }
 
-    /// <summary>An authority and the certificates it gives.</summary>
-    private sealed class Authority(X509Certificate2 certificate)
+    private static Task<MemberIdentity> LoadAsync(HostSettings host) => MemberCertificate.LoadAsync(host, TimeProvider.System);
+
+    private static HostSettings Member(TestAuthority authority, TemporaryDirectory directory, string name, Issue? what = null)
     {
-        public static Authority Make(string name)
+        var (certificate, key) = authority.Give(directory, name, what);
+        return new HostSettings
         {
-            var request = new CertificateRequest($"CN={name}", ECDsa.Create(ECCurve.NamedCurves.nistP256), HashAlgorithmName.SHA256);
-            request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-            var now = TimeProvider.System.GetUtcNow();
-            return new Authority(request.CreateSelfSigned(now.AddDays(-10), now.AddDays(1)));
-        }
-
-        public string WriteTo(TemporaryDirectory directory)
-        {
-            var file = directory[certificate.Thumbprint + ".pem"];
-            File.WriteAllText(file, certificate.ExportCertificatePem());
-            return file;
-        }
-
-        public HostSettings Issue(TemporaryDirectory directory, string name, bool expired = false)
-        {
-            using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-            var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
-            var end = TimeProvider.System.GetUtcNow().AddDays(expired ? -1 : 0.5);
-            using var issued = request.Create(certificate, end.AddDays(-2), end, RandomNumberGenerator.GetBytes(8));
-            File.WriteAllText(directory[name + ".pem"], issued.ExportCertificatePem());
-            File.WriteAllText(directory[name + ".key"], key.ExportPkcs8PrivateKeyPem());
-            File.SetUnixFileMode(directory[name + ".key"], UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            return new HostSettings
-            {
-                Cluster = new ClusterSettings { Seeds = "a:1", Certificate = directory[name + ".pem"], Key = directory[name + ".key"], Authority = WriteTo(directory) },
-            };
-        }
+            Cluster = new ClusterSettings { Seeds = "a:1", Certificate = certificate, Key = key, Authority = authority.WriteTo(directory) },
+        };
     }
 
     private sealed class Quiet : ReceiveActor;

@@ -137,14 +137,14 @@ public sealed class PostgresMemberSpecs(PostgresFixture postgres) : IClassFixtur
         var time = new FakeTimeProvider();
         await using var fenced = await PostgresMember.RegisterAsync(connection, "a", alone: false, time);
         await using var others = new Members([.. await Task.WhenAll(Enumerable.Range(0, 4).Select(i => RegisterAsync(connection, alone: false, $"b{i}")))]);
-        (await others[0].LiveOthersAsync()).Select(o => o.Address).Order().ShouldBe(["a", "b1", "b2", "b3"]);
+        (await others[0].OthersAsync()).Where(o => o.Alive).Select(o => o.Address).Order().ShouldBe(["a", "b1", "b2", "b3"]);
         await using var wrote = await OpenAsync(fenced.ConnectionString);
         await using var transaction = await wrote.BeginTransactionAsync();
         await ExecuteAsync(wrote, Insert, 1);
 
         (await Task.WhenAll(others.Select(o => o.FenceAsync(fenced.Uid)))).ShouldAllBe(done => done);
         (await others[0].FenceAsync(fenced.Uid)).ShouldBeTrue();
-        (await others[0].LiveOthersAsync()).Select(o => o.Address).Order().ShouldBe(["b1", "b2", "b3"]);
+        (await others[0].OthersAsync()).Where(o => o.Alive).Select(o => o.Address).Order().ShouldBe(["b1", "b2", "b3"]);
 
         (await fenced.FenceAsync(others[0].Uid)).ShouldBeFalse();
         fenced.Lost.IsCompleted.ShouldBeTrue();

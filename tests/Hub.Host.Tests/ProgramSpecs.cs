@@ -18,6 +18,7 @@ using Hub.Host.Settings;
 using Hub.Protocol;
 using LinqToDB;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Options;
 using static Hub.Host.Tests.TestSupport;
@@ -107,7 +108,7 @@ public sealed class ProgramSpecs : IDisposable
         var built = new TaskCompletionSource<WebApplication>(TaskCreationOptions.RunContinuationsAsynchronously);
         var run = RunAsync(
             Isolated(_data.Path, "--set", "grpc.max-message=2MiB", "--set", "grpc.max-streams-per-connection=321", "--set", "shutdown-timeout=25s",
-                "--set", "store.busy-timeout=17s", "--set", "log.level=warning", "--set", "tokens.max-count=1",
+                "--set", "store.busy-timeout=17s", "--set", "log.level=warning", "--set", "tokens.max-count=1", "--set", "max-connections=1234",
                 "--set", "history.max-chunks=99"),
             start =>
             {
@@ -213,7 +214,9 @@ public sealed class ProgramSpecs : IDisposable
     private static async Task ShouldHaveSeenItsSettingsAsync(IServiceProvider services)
     {
         services.GetRequiredService<IOptions<GrpcServiceOptions>>().Value.MaxReceiveMessageSize.ShouldBe(2 * 1024 * 1024);
-        services.GetRequiredService<IOptions<KestrelServerOptions>>().Value.Limits.Http2.MaxStreamsPerConnection.ShouldBe(321);
+        var limits = services.GetRequiredService<IOptions<KestrelServerOptions>>().Value.Limits;
+        (limits.Http2.MaxStreamsPerConnection, limits.MaxConcurrentConnections).ShouldBe((321, 1234));
+        services.GetRequiredService<IOptions<SocketTransportOptions>>().Value.MaxReadBufferSize.ShouldBe(32 * 1024);
         services.GetRequiredService<IOptions<HostOptions>>().Value.ShutdownTimeout.ShouldBe(TimeSpan.FromSeconds(33));
         services.GetRequiredService<HubSettings>().History.MaxChunks.ShouldBe(99);
         var tokens = services.GetRequiredService<TokenOperations>();

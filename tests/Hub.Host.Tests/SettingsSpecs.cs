@@ -77,8 +77,10 @@ public sealed class SettingsSpecs
         errors.ShouldContain("akkahub.cluster.seeds = 'a:1, b:2' (environment AKKAHUB_SEEDS): needs a store that members share");
         foreach (var setting in (string[])["akkahub.remote.certificate", "akkahub.remote.key", "akkahub.remote.ca"])
             errors.ShouldContain($"{setting} = '' (default): must be given with akkahub.cluster.seeds");
-        foreach (var (name, value) in ((string, string)[])[("AKKAHUB_SEEDS", "a"), ("AKKAHUB_SEEDS", "a:0"), ("AKKAHUB_SEEDS", "0.0.0.0:5110"), ("AKKAHUB_PUBLIC_HOST", "0.0.0.0"), ("AKKAHUB_PUBLIC_HOST", "::")])
+        foreach (var (name, value) in ((string, string)[])[("AKKAHUB_SEEDS", "a"), ("AKKAHUB_SEEDS", "a:0"), ("AKKAHUB_SEEDS", "0.0.0.0:5110"), ("AKKAHUB_PUBLIC_HOST", "0.0.0.0"), ("AKKAHUB_PUBLIC_HOST", "::"),
+            ("AKKAHUB_CLIENT_ADDRESS", "0.0.0.0:5100"), ("AKKAHUB_CLIENT_ADDRESS", "https://[::]:5100"), ("AKKAHUB_CLIENT_ADDRESS", "ftp://a"), ("AKKAHUB_CLIENT_ADDRESS", "a/b")])
             Bind([], (name, value)).Errors.ShouldContain(e => e.Contains($"'{value}'", StringComparison.Ordinal) && e.Contains("must be", StringComparison.Ordinal), $"{name}={value}");
+        Bind([], ("AKKAHUB_CLIENT_ADDRESS", "a:1")).Errors.ShouldHaveSingleItem().ShouldContain("needs akkahub.cluster.seeds");
         Bind([], ("AKKAHUB_ROLE", "gateway")).Errors.ShouldHaveSingleItem().ShouldContain("needs akkahub.cluster.seeds");
 
         var member = SettingTable.All.Single(s => s.Path == "akkahub.cluster.seeds");
@@ -88,6 +90,43 @@ public sealed class SettingsSpecs
         bound.Settings.Host.Cluster.SeedList.ShouldBe([("a", 1), ("[::1]", 2)]);
         bound.Settings.Host.LocalNode.ShouldBeFalse("a member has no node of its own unless it is asked to");
         Bind(["--local-node", "on"], all).Settings.Host.LocalNode.ShouldBeTrue();
+    }
+
+    [Fact]
+    public void Beyond_loopback_is_listened_only_with_tls_and_tokens_and_what_is_missing_is_named()
+    {
+        (string, string)[] tls = [("AKKAHUB_TLS_CERTIFICATE", "/c"), ("AKKAHUB_TLS_KEY", "/k")];
+        foreach (var address in (string[])["0.0.0.0", "::", "192.0.2.7", "2001:db8::7"])
+        {
+            (string, string) bind = ("AKKAHUB_BIND", address);
+            foreach (var without in ((string, string)[][])[[bind], [bind, ("AKKAHUB_AUTH", "off")], [bind, ("AKKAHUB_AUTH", "off"), .. tls]])
+            {
+                Bind([], without).Errors.ShouldHaveSingleItem().ShouldBe(
+                    $"akkahub.bind = '{address}' (environment AKKAHUB_BIND): must be a loopback address, unless there is TLS and callers need tokens: " +
+                    "akkahub.tls.certificate (AKKAHUB_TLS_CERTIFICATE), akkahub.tls.key (AKKAHUB_TLS_KEY) and akkahub.auth = on (AKKAHUB_AUTH=on) [AKKAHUB_BIND]");
+            }
+
+            Bind([], [bind, .. tls]).Errors.ShouldBeEmpty();
+        }
+
+        Bind([], tls[0]).Errors.ShouldHaveSingleItem().ShouldContain("akkahub.tls.key = '' (default): must be given with akkahub.tls.certificate");
+        Bind([], tls[1]).Errors.ShouldHaveSingleItem().ShouldContain("akkahub.tls.certificate = '' (default): must be given with akkahub.tls.key");
+        Bind([], ("AKKAHUB_BIND", "somewhere")).Errors.ShouldHaveSingleItem().ShouldContain("must be an address of this machine");
+        Bind([], ("AKKAHUB_AUTH", "off"), ("AKKAHUB_BIND", "::1")).Errors.ShouldBeEmpty();
+        Bind([], ("AKKAHUB_CA", "/ca")).Errors.ShouldBeEmpty("it is the command line's");
+    }
+
+    [Fact]
+    public void The_members_port_goes_beyond_loopback_only_in_a_cluster_where_others_can_dial_it()
+    {
+        var member = SettingTable.All.Single(s => s.Path == "akkahub.cluster.seeds");
+        (string, string)[] alone = [("AKKAHUB_TLS_CERTIFICATE", "/c"), ("AKKAHUB_TLS_KEY", "/k"), ("AKKAHUB_BIND", "0.0.0.0")];
+        (string, string)[] several = [.. alone, ("AKKAHUB_SEEDS", "a:1"), .. PartnersOf(member)];
+        Bind([], alone).Settings.Host.RemoteAddress.ShouldBe(System.Net.IPAddress.Loopback);
+        Bind([], several).Errors.ShouldHaveSingleItem().ShouldContain("akkahub.cluster.public-host = '' (default): must be given with an akkahub.bind that stands for all addresses");
+        var bound = Bind([], [.. several, ("AKKAHUB_PUBLIC_HOST", "a.example")]);
+        bound.Errors.ShouldBeEmpty();
+        bound.Settings.Host.RemoteAddress.ShouldBe(System.Net.IPAddress.Any);
     }
 
     [Theory]
@@ -153,8 +192,10 @@ public sealed class SettingsSpecs
         (string Name, string Value)[] store = [("AKKAHUB_STORE", "postgresql"), ("AKKAHUB_CONNECTION_STRING", "Host=a;Database=b")];
         (string Name, string Value)[] cluster =
             [.. store, ("AKKAHUB_SEEDS", "a:1"), ("AKKAHUB_REMOTE_CERTIFICATE", "/c"), ("AKKAHUB_REMOTE_KEY", "/k"), ("AKKAHUB_REMOTE_CA", "/a")];
+        (string Name, string Value)[] tls = [("AKKAHUB_TLS_CERTIFICATE", "/c"), ("AKKAHUB_TLS_KEY", "/k")];
         var needed = setting.Path switch
         {
+            "akkahub.tls.certificate" or "akkahub.tls.key" => tls,
             "akkahub.store.kind" or "akkahub.store.connection-string" => store,
             "akkahub.remote.certificate" or "akkahub.remote.key" or "akkahub.remote.ca" => cluster,
             _ when setting.Path.StartsWith("akkahub.cluster.", StringComparison.Ordinal) => cluster,
@@ -177,7 +218,7 @@ public sealed class SettingsSpecs
             HubLogFormat => ["json"],
             StoreKind => ["postgresql"],
             MemberRole => ["gateway"],
-            _ => ["::1", "Host=a;Database=b", "/tmp/elsewhere", "b:2,c:3"],
+            _ => ["::1", "Host=a;Database=b", "/tmp/elsewhere", "b:2,c:3", "b:2"],
         };
         foreach (var text in candidates)
         {

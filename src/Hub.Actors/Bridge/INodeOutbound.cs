@@ -11,6 +11,9 @@ public interface INodeOutbound
     /// <summary>One message that was read has been dealt with: another may be read.</summary>
     void Processed();
 
+    /// <summary>The node waits for something that is no load of this member's: others may be let in.</summary>
+    void Waits();
+
     /// <summary>Ends the stream after what is queued: with a status if there is a failure, in order otherwise. Later calls do nothing.</summary>
     void Complete(Failure? failure);
 }
@@ -29,4 +32,5 @@ public sealed record StreamEnded(string Cause, string Message);
 /// <param name="Reason">Why.</param>
 /// <param name="Cause">Short cause.</param>
 /// <param name="Message">In words.</param>
-public sealed record EndStream(DisconnectReason Reason, string Cause, string Message);
+/// <param name="Elsewhere">Members that take it at once; null for none.</param>
+public sealed record EndStream(DisconnectReason Reason, string Cause, string Message, HubMembers? Elsewhere = null);

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using AkkaHub.V1;
 using Hub.Actors.History;
+using Hub.Actors.Members;
 using Hub.Actors.Nodes;
 using Hub.Actors.Telemetry;
 using Hub.Protocol;
@@ -10,22 +11,16 @@ namespace Hub.Actors.Bridge;
 /// <summary>
 /// One node's stream on this member: turns what the node says into messages for its actor and back, keeps the grants, and
 /// judges the heartbeats. Attaches through the registry once and talks to the node's actor directly; when that actor is
-/// restarted or moves, attaches again while the stream goes on, and the node is told to rewind. The ways in and out stand in the other
-/// parts; this one is the stream's life, from attach to end, in one piece.
+/// restarted or moves, attaches again while the stream goes on, and the node is told to rewind. Attaching and the ways in and out stand in
+/// the other parts; this one is the stream's life.
 /// </summary>
 public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
 {
-    private static readonly TimeSpan AttachTimeout = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan ReportInterval = TimeSpan.FromSeconds(10);
 
     private sealed record Judge
     {
         public static readonly Judge Instance = new();
-    }
-
-    private sealed record AttachAgain
-    {
-        public static readonly AttachAgain Instance = new();
     }
 
     private sealed record FlushFlows
@@ -90,7 +85,7 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
         Seen();
         var skew = TimeSpan.FromMicroseconds(UnixTime.Hold(_hello.TimeUnixUs) - _lastSeenUnixUs);
         HubLog.HelloTaken(_hub.Log, _hello.Name, _hello.Reconnects, skew, _hello.LastDisconnect);
-        SendAttach();
+        BeginAttach();
     }
 
     /// <inheritdoc/>
@@ -125,16 +120,25 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
             case AttachRefused m:
                 OnRefused(m.Failure);
                 break;
+            case AttachTaken m when m.Ask == _ask && _node is null:
+                OnTaken();
+                break;
             case SessionEnded m when m.Epoch == _epoch:
                 _node = null;
                 End(m.Reason, "", m.Message);
                 break;
             case Terminated m when m.ActorRef.Equals(_node):
                 _node = null;
-                Timers.StartSingleTimer(AttachAgain.Instance, AttachAgain.Instance, TimeSpan.FromMilliseconds(Random.Shared.Next(50, 300)));
+                AskLater(50, 300);
                 break;
-            case AttachAgain:
-                SendAttach();
+            case AskAgain m:
+                Ask(m.Anew);
+                break;
+            case StillWaiting when !_welcomed:
+                OnStillWaiting();
+                break;
+            case MembersChanged m when _welcomed && _hello.Protocol >= SpeaksOfMembers:
+                Write(new ConnectResponse { Members = m.Members });
                 break;
             case StreamEnded m:
                 _ended = true;
@@ -142,7 +146,7 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
                 Context.Stop(Self);
                 break;
             case EndStream m:
-                End(m.Reason, m.Cause, m.Message);
+                End(m.Reason, m.Cause, m.Message, m.Elsewhere);
                 break;
             case Judge:
                 OnJudge();
@@ -151,100 +155,6 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
                 FlushHeld();
                 break;
         }
-    }
-
-    private void SendAttach()
-    {
-        var hello = _hello;
-        if (_welcomed)
-        {
-            // As it is now: what was opened since, and commands that were passed on but have not reported yet.
-            hello = _hello.Clone();
-            hello.Streams.Clear();
-            hello.Streams.Add(_streams.Values.Select(s => s.Live));
-            hello.Streams.Add(_dispatched.Select(id => new LiveStream { Name = Names.CommandStream(id), Kind = StreamKind.Command }));
-        }
-
-        _registry.Tell(new Attach(_hello.Name, hello, Self, _lastRewind, Again: _welcomed));
-        Timers.StartSingleTimer(AttachAgain.Instance, AttachAgain.Instance, AttachTimeout);
-    }
-
-    private void OnAttached(Attached m)
-    {
-        Timers.Cancel(AttachAgain.Instance);
-        if (_node is not null)
-            Context.Unwatch(_node);
-        _node = m.NodeActor;
-        _epoch = m.Epoch;
-        Context.Watch(_node);
-        if (_welcomed)
-        {
-            // The stream goes on: positions arrive as rewinds and progress.
-            foreach (var stream in _streams.Values)
-                stream.Credit.Renew();
-            OnProgress(new Progress(m.Epoch, m.Positions));
-            foreach (var held in _held)
-            {
-                if (held.MessageCase == ConnectRequest.MessageOneofCase.CommandExited)
-                    _dispatched.Remove(held.CommandExited.CommandId);
-                _node.Tell(new FromNode(_epoch, held));
-            }
-
-            _held.Clear();
-            Report(_hub.ElapsedUs());
-            return;
-        }
-
-        _welcomed = true;
-        var limits = _hub.Settings;
-        var welcome = new NodeWelcome
-        {
-            SessionEpoch = m.Epoch,
-            HeartbeatIntervalMs = (uint)_interval.TotalMilliseconds,
-            HubMember = ((ExtendedActorSystem)Context.System).Provider.DefaultAddress.ToString(),
-            HubVersion = HubVersion.Text,
-            Limits = new NodeLimits
-            {
-                MaxOutputBytes = (uint)limits.History.MaxChunkBytes,
-                MaxTerminals = (uint)limits.Terminals.MaxPerNode,
-                MaxRunningCommands = (uint)limits.Commands.MaxRunning,
-            },
-        };
-        var byId = _hello.Streams.ToDictionary(s => IncarnationId.From(s.Incarnation));
-        foreach (var position in m.Positions)
-        {
-            if (position.Closed)
-            {
-                welcome.Streams.Add(new StreamFlow { Incarnation = position.Incarnation.ToByteString(), AckOffset = position.Durable, LimitOffset = position.Durable, Closed = true });
-                continue;
-            }
-
-            var stream = Open(position.Incarnation, byId[position.Incarnation], position.Durable);
-            welcome.Streams.Add(Flow(position.Incarnation, stream));
-        }
-
-        Write(new ConnectResponse { Welcome = welcome });
-        Timers.StartPeriodicTimer(Judge.Instance, Judge.Instance, _interval);
-    }
-
-    private void OnRefused(Failure failure)
-    {
-        _hub.Metrics.AttachRefused(failure.Reason);
-        if (_welcomed && failure.Kind == FailureKind.Unavailable)
-        {
-            Timers.StartSingleTimer(AttachAgain.Instance, AttachAgain.Instance, TimeSpan.FromMilliseconds(Random.Shared.Next(300, 1500)));
-            return;
-        }
-
-        if (_welcomed)
-        {
-            End(DisconnectReason.Fenced, "fenced", failure.Message);
-            return;
-        }
-
-        _ended = true;
-        _outbound.Complete(failure);
-        Context.Stop(Self);
     }
 
     private void OnToNode(ConnectResponse m)
@@ -322,7 +232,7 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
         _node?.Tell(new LivenessReport(_epoch, _judged, _heartbeat, _lastSeenUnixUs));
     }
 
-    private void End(DisconnectReason reason, string cause, string message)
+    private void End(DisconnectReason reason, string cause, string message, HubMembers? elsewhere = null)
     {
         if (_ended)
             return;
@@ -337,7 +247,9 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
                 {
                     Reason = reason,
                     Message = message.Length > 255 ? message[..255] : message,
-                    RetryAfterMs = (uint)_hub.Settings.Admission.RetryHint.TotalMilliseconds,
+                    // Of another one nobody knows that it would be too early.
+                    RetryAfterMs = elsewhere is null ? (uint)_hub.Settings.Admission.RetryHint.TotalMilliseconds : 0,
+                    Members = elsewhere,
                 },
             });
         }

@@ -35,7 +35,12 @@ public sealed record NodeFailure(Failure Failure) : ICrossesMembers;
 /// <param name="Bridge">The bridge.</param>
 /// <param name="LastRewind">The greatest rewind number used on this stream; later ones are greater.</param>
 /// <param name="Again">The bridge attaches again on a live stream: the actor was restarted or moved, and tells the node to rewind.</param>
-public sealed record Attach(string Node, NodeHello Hello, IActorRef Bridge, uint LastRewind, bool Again) : INodeMessage, ICrossesMembers;
+/// <param name="Ask">Number of this question, from 1 on; the bridge repeats it under the same number until it has <see cref="AttachTaken"/>. 0 of builds that do not.</param>
+public sealed record Attach(string Node, NodeHello Hello, IActorRef Bridge, uint LastRewind, bool Again, int Ask = 0) : INodeMessage, ICrossesMembers;
+
+/// <summary>The node's partition is there and has an <see cref="Attach"/>; it is answered when the store lets it.</summary>
+/// <param name="Ask">The question's number.</param>
+public sealed record AttachTaken(int Ask) : ICrossesMembers;
 
 /// <summary>The bridge is attached; the epoch is durable.</summary>
 /// <param name="Epoch">The session's epoch.</param>

@@ -14,6 +14,9 @@ internal sealed record MembershipWritten(MembershipChanged Change);
 /// <summary>The list as it was stored.</summary>
 internal sealed record MembershipRecovered(IReadOnlyCollection<NodeDescriptor> Nodes);
 
+/// <summary>The list could not be written; its actor stops.</summary>
+internal sealed record MembershipStoreFailed(Exception Cause);
+
 /// <summary>
 /// The durable list of nodes of one partition: which nodes were ever registered and what they were like. Apart from its
 /// parent so that a failed write takes down this actor and not the partition with all its nodes.
@@ -80,11 +83,15 @@ internal sealed class MembershipActor : UntypedPersistentActor
         }
     }
 
-    protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr) => _hub.Metrics.PersistFailed("membership");
+    protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr)
+    {
+        _hub.Metrics.PersistFailed("membership");
+        Context.Parent.Tell(new MembershipStoreFailed(cause));
+    }
 
     protected override void OnPersistRejected(Exception cause, object @event, long sequenceNr)
     {
-        _hub.Metrics.PersistFailed("membership");
+        OnPersistFailure(cause, @event, sequenceNr);
         Context.Stop(Self);
     }
 

@@ -46,6 +46,8 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
     public bool AwaitsStore { get; set; }
     public int Failures { get; set; }
     public long LastFailureUnixUs { get; set; }
+    /// <summary>Its actor failed because somebody else has written its events.</summary>
+    public bool Conflicted { get; set; }
 
     /// <summary>Its first entry in the list of nodes is not durable yet.</summary>
     public bool Registering { get; set; }
@@ -53,6 +55,14 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
     public bool IsNew { get; set; }
     /// <summary>Who asked to forget it.</summary>
     public IActorRef? Forgetter { get; set; }
+
+    private (IActorRef Bridge, int Ask)? _lastAttach;
+
+    /// <summary>Whether this question was taken before: a bridge repeats one until it hears that it was.</summary>
+    public bool HasSeen(Attach m) => m.Ask > 0 && _lastAttach == (m.Bridge, m.Ask);
+
+    /// <summary>It is taken now.</summary>
+    public void Saw(Attach m) => _lastAttach = (m.Bridge, m.Ask);
 
     public bool Enter(NodeStatus state, long nowUnixUs)
     {

@@ -96,8 +96,23 @@ public sealed partial class NodePartitionActor
                 HubLog.MembershipFailed(_hub.Log, _partition);
             _membershipFailed = true;
             _membership = null;
+            if (_handingOff)
+            {
+                StopWhenDone();
+                return;
+            }
+
             _storeProbe.Tell(new StoreSuspected(null));
-            Timers.StartSingleTimer(RestartMembership.Instance, RestartMembership.Instance, _hub.Settings.Registry.MinBackoff * 5);
+            var pause = _hub.Settings.Registry.MinBackoff * 5;
+            if (_membershipConflicted)
+            {
+                pause = Longer(pause, _hub.Fence.ConflictWait);
+                HubLog.WriterConflict(_hub.Log, _partition, $"partition-{_partition}", pause);
+            }
+
+            _membershipConflicted = false;
+            _membershipPauses = true;
+            Timers.StartSingleTimer(RestartMembership.Instance, RestartMembership.Instance, pause);
             return;
         }
 
@@ -120,6 +135,23 @@ public sealed partial class NodePartitionActor
         Fail(entry);
     }
 
+    private void OnStoreFailed(string? node, Exception? cause)
+    {
+        if (StoreFailure.IsFenced(cause))
+            _hub.Fence.WriteRefused();
+        if (StoreFailure.IsConflict(cause))
+        {
+            if (node is null)
+                _membershipConflicted = true;
+            else if (Entry(node) is { } entry)
+                entry.Conflicted = true;
+        }
+
+        _storeProbe.Tell(new StoreSuspected(cause));
+    }
+
+    private static TimeSpan Longer(TimeSpan a, TimeSpan b) => a > b ? a : b;
+
     private void Fail(NodeEntry entry)
     {
         var now = _hub.NowUnixUs();
@@ -135,6 +167,13 @@ public sealed partial class NodePartitionActor
         var wait = Math.Min(limits.MaxBackoff.TotalMilliseconds, limits.MinBackoff.TotalMilliseconds * Math.Pow(2, Math.Min(entry.Failures, 16)));
         var delay = TimeSpan.FromMilliseconds(wait * (0.5 + Random.Shared.NextDouble() / 2));
         entry.Failures++;
+        if (entry.Conflicted)
+        {
+            delay = Longer(delay, _hub.Fence.ConflictWait);
+            HubLog.WriterConflict(_hub.Log, _partition, entry.Name, delay);
+        }
+
+        entry.Conflicted = false;
         HubLog.NodeActorStopped(_hub.Log, _partition, entry.Name, delay);
         if (entry.Forgetter is not null)
         {

@@ -13,6 +13,8 @@ public sealed partial class NodePartitionActor
     private readonly Queue<MembershipChanged> _unwritten = new();
     private IActorRef? _membership;
     private bool _membershipFailed;
+    private bool _membershipConflicted;
+    private bool _membershipPauses;
 
     private void StartMembership()
     {
@@ -54,6 +56,7 @@ public sealed partial class NodePartitionActor
         }
 
         _hub.Metrics.NodesKnown(_nodes.Count);
+        _hub.Held.AddNodes(_nodes.Count);
         if (_nodes.Count > 0)
             HubLog.PartitionReady(_hub.Log, _partition, _nodes.Count);
         _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, -_early.Count);
@@ -81,6 +84,7 @@ public sealed partial class NodePartitionActor
             if (!_nodes.Remove(node, out var entry))
                 continue;
             _hub.Metrics.NodesKnown(-1);
+            _hub.Held.AddNodes(-1);
             DropBuffer(entry);
             _hub.Publish(Context.System, MeshEventType.NodeForgotten, Names.Node(node), "forgotten");
             entry.Forgetter?.Tell(new NodeReply(new ForgetNodeResponse()));

@@ -18,7 +18,6 @@ namespace Hub.Actors.Registry;
 public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
 {
     private static readonly TimeSpan SweepInterval = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan HandOffLimit = TimeSpan.FromSeconds(5);
 
     private sealed record Sealed
     {
@@ -80,6 +79,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     /// <inheritdoc/>
     protected override void PreStart()
     {
+        _hub.Held.AddPartitions(1);
         if (_hub.Fence.SealedAsync() is { IsCompletedSuccessfully: false } fence)
             fence.PipeTo(Self, success: static () => Sealed.Instance);
         else
@@ -91,6 +91,8 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     protected override void PostStop()
     {
         _hub.Metrics.NodesKnown(-_nodes.Count);
+        _hub.Held.AddNodes(-_nodes.Count);
+        _hub.Held.AddPartitions(-1);
         RefuseEarly();
         foreach (var entry in _nodes.Values)
         {
@@ -136,7 +138,10 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 Enter(entry, m.Report.State, m.Report.State == NodeStatus.Stale ? "heartbeats are late" : "heartbeats arrive");
                 break;
             case NodeStoreFailed m:
-                _storeProbe.Tell(new StoreSuspected(m.Cause));
+                OnStoreFailed(m.Node, m.Cause);
+                break;
+            case MembershipStoreFailed m:
+                OnStoreFailed(null, m.Cause);
                 break;
             case NodeIdle m when Entry(m.Node) is { Stage: NodeEntry.ActorStage.Running } entry && !_handingOff:
                 entry.Stage = NodeEntry.ActorStage.Stopping;
@@ -177,7 +182,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
 
                 break;
             case StoreAnswers:
-                if (_membership is null)
+                if (_membership is null && !_membershipPauses)
                     StartMembership();
                 // Staggered, so that a store that came back is not met by all nodes at once.
                 var spread = TimeSpan.FromMilliseconds(Math.Min(2000, 20 * (_awaitingStore.Count - 1)));
@@ -193,6 +198,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                     StartIfWanted(entry);
                 break;
             case RestartMembership:
+                _membershipPauses = false;
                 _storeProbe.Tell(new AwaitStore());
                 break;
             case Sweep:
@@ -202,7 +208,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 HandOff();
                 break;
             case HandOffTimeout:
-                Context.Stop(Self);
+                OnHandOffTimeout();
                 break;
         }
     }
@@ -211,6 +217,8 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
 
     private void OnAttach(Attach m)
     {
+        if (m.Ask > 0)
+            m.Bridge.Tell(new AttachTaken(m.Ask));
         if (_handingOff)
         {
             Refuse(m.Bridge, FailureKind.Unavailable, ErrorReasons.NotReady, "The node is moving to another member; try again.");
@@ -218,6 +226,8 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
         }
 
         var entry = Entry(m.Node);
+        if (entry?.HasSeen(m) == true)
+            return;
         if (entry is { Forgetter: not null })
         {
             Refuse(m.Bridge, FailureKind.Unavailable, ErrorReasons.NotReady, "The node is being forgotten; try again.");
@@ -240,9 +250,11 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
             entry.Detach(_hub.NowUnixUs(), _hub.ElapsedUs());
             _nodes.Add(m.Node, entry);
             _hub.Metrics.NodesKnown(1);
+            _hub.Held.AddNodes(1);
             Write(new MembershipChanged { Upserts = { entry.Descriptor } });
         }
 
+        entry.Saw(m);
         Deliver(entry, m, Sender);
     }
 
@@ -305,31 +317,5 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     {
         entry.Forgetter?.Tell(new NodeFailure(new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, why)));
         entry.Forgetter = null;
-    }
-
-    // The list's writes are waited for like the nodes': the next home of the partition must not find one landing behind it.
-    private void StopWhenDone()
-    {
-        if (_byActor.Count == 0 && _unwritten.Count == 0)
-            Context.Stop(Self);
-    }
-
-    private void HandOff()
-    {
-        if (_handingOff)
-            return;
-        _handingOff = true;
-        RefuseEarly();
-        foreach (var entry in _nodes.Values)
-        {
-            DropBuffer(entry);
-            if (entry.Stage is NodeEntry.ActorStage.Running or NodeEntry.ActorStage.Stopping)
-                entry.Actor.Tell(new StopNode(Force: true));
-            else if (entry.Actor is not null)
-                Context.Stop(entry.Actor);
-        }
-
-        Timers.StartSingleTimer(HandOffTimeout.Instance, HandOffTimeout.Instance, HandOffLimit);
-        StopWhenDone();
     }
 }

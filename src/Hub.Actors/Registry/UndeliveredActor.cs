@@ -16,6 +16,10 @@ internal sealed class UndeliveredActor : UntypedActor
     private static readonly Failure Stopped =
         new(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, "The node's actor stopped before it took this, and nothing was done; try again in a moment.");
 
+    // Also of one whose member died: what is sent there ends here once the connection has broken.
+    private static readonly Failure NotThere =
+        new(FailureKind.Unavailable, ErrorReasons.NotReady, "The node's partition is not there, and nothing was done; try again in a moment.");
+
     public static Props Props() => Akka.Actor.Props.Create(() => new UndeliveredActor());
 
     protected override void PreStart() => Context.System.EventStream.Subscribe(Self, typeof(DeadLetter));
@@ -30,7 +34,7 @@ internal sealed class UndeliveredActor : UntypedActor
                 ((DeadLetter)message).Sender.Tell(new NodeFailure(Stopped));
                 break;
             case Attach m:
-                m.Bridge.Tell(new AttachRefused(Stopped));
+                m.Bridge.Tell(new AttachRefused(NotThere));
                 break;
         }
     }

@@ -6,6 +6,7 @@ using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
 using Hub.Actors.History;
+using Hub.Actors.Members;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
 using Hub.Actors.Tokens;
@@ -19,6 +20,7 @@ namespace Hub.Actors.Serialization;
 /// <item><term>c1 … c16</term><description>between members: NodeRequest, NodeReply, NodeFailure, Attach, Attached, AttachRefused, FromNode, ToNode, Progress, LivenessReport, Detach, SessionEnded, StartPartition, PartitionStarted, ListPartition, PartitionNodes</description></item>
 /// <item><term>c17</term><description>HandOffPartition</description></item>
 /// <item><term>c18 … c25</term><description>CreateToken, RevokeToken, ListTokens, TokenCreated, TokenRefused, TokenList, TokenRevoked, WatchTokens (answered with TokensSnapshot, s6)</description></item>
+/// <item><term>c40 … c43</term><description>TellFacts, StopMember, StopTaken, AttachTaken (since wire version 2)</description></item>
 /// </list>
 /// </summary>
 public sealed class HubSerializer : SerializerWithStringManifest
@@ -84,6 +86,10 @@ public sealed class HubSerializer : SerializerWithStringManifest
         TokenList => "c23",
         TokenRevoked => "c24",
         WatchTokens => "c25",
+        TellFacts => "c40",
+        StopMember => "c41",
+        StopTaken => "c42",
+        AttachTaken => "c43",
         _ => throw new ArgumentException($"{o.GetType()} has no wire form."),
     };
 
@@ -95,7 +101,7 @@ public sealed class HubSerializer : SerializerWithStringManifest
         NodeRequest m => new NodeRequestForm { Node = m.Node, Request = Any.Pack(m.Request), Caller = m.Caller },
         NodeReply m => new NodeReplyForm { Response = Any.Pack(m.Response) },
         NodeFailure m => ToForm(m.Failure),
-        Attach m => new AttachForm { Hello = m.Hello, Bridge = Path(m.Bridge), LastRewind = m.LastRewind, Again = m.Again },
+        Attach m => new AttachForm { Hello = m.Hello, Bridge = Path(m.Bridge), LastRewind = m.LastRewind, Again = m.Again, Ask = m.Ask },
         Attached m => new AttachedForm { Epoch = m.Epoch, NodeActor = Path(m.NodeActor), Positions = { ToForm(m.Positions) } },
         AttachRefused m => new AttachRefusedForm { Failure = ToForm(m.Failure) },
         FromNode m => new FromNodeForm { Epoch = m.Epoch, Message = m.Message },
@@ -116,6 +122,10 @@ public sealed class HubSerializer : SerializerWithStringManifest
         TokenRefused m => new TokenRefusedForm { MaxCount = m.MaxCount },
         TokenList m => new TokenListForm { Tokens = { m.Tokens } },
         TokenRevoked m => new TokenRevokedForm { Found = m.Found },
+        TellFacts m => ToForm(m.Facts),
+        StopMember m => new StopMemberForm { How = (int)m.How },
+        StopTaken => new EmptyForm(),
+        AttachTaken m => new AttachTakenForm { Ask = m.Ask },
         IMessage stored => stored,
         _ => throw new ArgumentException($"{obj.GetType()} has no wire form."),
     };
@@ -136,7 +146,7 @@ public sealed class HubSerializer : SerializerWithStringManifest
                 return new NodeFailure(FromForm(FailureForm.Parser.ParseFrom(bytes)));
             case "c4":
                 var attach = AttachForm.Parser.ParseFrom(bytes);
-                return new Attach(attach.Hello.Name, attach.Hello, Resolve(attach.Bridge), attach.LastRewind, attach.Again);
+                return new Attach(attach.Hello.Name, attach.Hello, Resolve(attach.Bridge), attach.LastRewind, attach.Again, attach.Ask);
             case "c5":
                 var attached = AttachedForm.Parser.ParseFrom(bytes);
                 return new Attached(attached.Epoch, FromForm(attached.Positions), Resolve(attached.NodeActor));
@@ -188,6 +198,14 @@ public sealed class HubSerializer : SerializerWithStringManifest
                 return new TokenRevoked(TokenRevokedForm.Parser.ParseFrom(bytes).Found);
             case "c25":
                 return WatchTokens.Instance;
+            case "c40":
+                return new TellFacts(FromForm(MemberFactsForm.Parser.ParseFrom(bytes)));
+            case "c41":
+                return new StopMember((MemberStop)StopMemberForm.Parser.ParseFrom(bytes).How);
+            case "c42":
+                return StopTaken.Instance;
+            case "c43":
+                return new AttachTaken(AttachTakenForm.Parser.ParseFrom(bytes).Ask);
             default:
                 throw new System.Runtime.Serialization.SerializationException(
                     $"The manifest '{manifest}' is not known: it was written by a newer hub. Start that version, or newer.");
@@ -205,6 +223,21 @@ public sealed class HubSerializer : SerializerWithStringManifest
 
     private static Failure FromForm(FailureForm f) =>
         new((FailureKind)f.Status, f.Reason, f.Message, f.Detail.Length == 0 ? null : f.Detail, f.Detail.Length == 0 ? null : f.DetailValue);
+
+    private static MemberFactsForm ToForm(MemberFacts f) => new()
+    {
+        ClientAddress = f.ClientAddress,
+        Version = f.Version,
+        StartedUnixUs = f.StartedUnixUs,
+        NodeStreams = f.NodeStreams,
+        Partitions = f.Partitions,
+        Nodes = f.Nodes,
+        Draining = f.Draining,
+        Unreachable = { f.Unreachable },
+    };
+
+    private static MemberFacts FromForm(MemberFactsForm f) =>
+        new(f.ClientAddress, f.Version, f.StartedUnixUs, f.NodeStreams, f.Partitions, f.Nodes, f.Draining, [.. f.Unreachable]);
 
     private static IEnumerable<StreamPositionForm> ToForm(IEnumerable<StreamPosition> positions) =>
         positions.Select(p => new StreamPositionForm { Incarnation = p.Incarnation.ToByteString(), DurableOffset = p.Durable, Closed = p.Closed, Messages = p.Messages, Limit = p.Limit });

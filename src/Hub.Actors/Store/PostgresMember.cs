@@ -1,3 +1,4 @@
+using System.Threading.Channels;
 using Npgsql;
 
 namespace Hub.Actors.Store;
@@ -7,7 +8,7 @@ namespace Hub.Actors.Store;
 /// other members, as long as one session of its own is open; when that breaks (the server restarts, the network is cut) it is opened again.
 /// A member can be fenced at any time: what it writes from then on fails with <see cref="FencedState"/>, whether it knows or not.
 /// </summary>
-public sealed class PostgresMember : IAsyncDisposable
+public sealed partial class PostgresMember : ISharedStore, IAsyncDisposable
 {
     /// <summary>SQLSTATE of a write that is refused: its session names no member, or one that is fenced.</summary>
     public const string FencedState = PostgresRegistry.FencedState;
@@ -18,12 +19,15 @@ public sealed class PostgresMember : IAsyncDisposable
     private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan LostTimeout = TimeSpan.FromSeconds(1);
 
     private readonly string _own;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _leaving = new();
     private readonly TaskCompletionSource _lost = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Channel<bool> _look = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
     private readonly Task _keeping;
+    private volatile bool _resigned;
     private NpgsqlConnection? _session;
     private bool _disposed;
 
@@ -36,6 +40,9 @@ public sealed class PostgresMember : IAsyncDisposable
         ConnectionString = PostgresRegistry.Of(connectionString, uid);
         _keeping = KeepAsync();
     }
+
+    /// <inheritdoc/>
+    public event Action<Exception>? Silent;
 
     /// <summary>Its number, never given again in this store.</summary>
     public int Uid { get; }
@@ -90,20 +97,23 @@ public sealed class PostgresMember : IAsyncDisposable
         }
     }
 
-    /// <summary>Members but this one that are alive and not fenced.</summary>
-    /// <exception cref="NpgsqlException">The store does not answer.</exception>
-    public async Task<IReadOnlyList<PostgresMemberEntry>> LiveOthersAsync(CancellationToken cancellationToken = default)
+    /// <summary>
+    /// Fences this member itself: it is about to end, and others are to go on at once with what it had. Nothing it wrote can land any more
+    /// after this.
+    /// </summary>
+    /// <exception cref="NpgsqlException">The store does not answer, or a commit takes too long.</exception>
+    public async Task ResignAsync(CancellationToken cancellationToken)
     {
         await using var connection = await PostgresRegistry.OpenAsync(_own, cancellationToken).ConfigureAwait(false);
-        return await PostgresRegistry.LiveOthersAsync(connection, Uid, cancellationToken).ConfigureAwait(false);
+        await PostgresRegistry.RemoveAsync(connection, Uid, cancellationToken).ConfigureAwait(false);
+        _resigned = true;
+        _lost.TrySetResult();
     }
 
-    /// <summary>
-    /// Fences another member, alive or not. Once this has given true, nothing the other wrote can land any more that has not landed yet; its
-    /// open transactions are undone. It may be asked again, and by several at once.
-    /// </summary>
-    /// <returns>False if this member is itself fenced, and may not: of two that fence each other the first wins.</returns>
-    /// <exception cref="NpgsqlException">The store does not answer, or a commit of the other takes too long. Whether it is fenced is not known; ask again.</exception>
+    /// <inheritdoc/>
+    public void LookNow() => _look.Writer.TryWrite(true);
+
+    /// <inheritdoc/>
     public async Task<bool> FenceAsync(int uid, CancellationToken cancellationToken = default)
     {
         ArgumentOutOfRangeException.ThrowIfEqual(uid, Uid);
@@ -118,8 +128,7 @@ public sealed class PostgresMember : IAsyncDisposable
         return true;
     }
 
-    /// <summary>Completes the fences that anybody has begun: nothing of those members can land any more.</summary>
-    /// <exception cref="NpgsqlException">The store does not answer, or a commit takes too long; ask again.</exception>
+    /// <inheritdoc/>
     public async Task SealMarkedAsync()
     {
         await using var connection = await PostgresRegistry.OpenAsync(_own, CancellationToken.None).ConfigureAwait(false);
@@ -141,17 +150,22 @@ public sealed class PostgresMember : IAsyncDisposable
             NpgsqlConnection.ClearPool(pool);
         try
         {
-            using var late = new CancellationTokenSource(LeaveTimeout, _time);
+            if (_resigned)
+                return;
+            // Who is fenced is so by others; what is left is to say it in case they have not come to its end.
+            using var late = new CancellationTokenSource(Lost.IsCompleted ? LostTimeout : LeaveTimeout, _time);
             await using var connection = await PostgresRegistry.OpenAsync(_own, late.Token).ConfigureAwait(false);
             await PostgresRegistry.RemoveAsync(connection, Uid, late.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (NoAnswer(e))
         {
         }
-
-        if (_session is not null)
-            await _session.DisposeAsync().ConfigureAwait(false);
-        _leaving.Dispose();
+        finally
+        {
+            if (_session is not null)
+                await _session.DisposeAsync().ConfigureAwait(false);
+            _leaving.Dispose();
+        }
     }
 
     private async Task KeepAsync()
@@ -160,7 +174,7 @@ public sealed class PostgresMember : IAsyncDisposable
         {
             try
             {
-                await Task.Delay(LookEvery, _time, _leaving.Token).ConfigureAwait(false);
+                await PauseAsync().ConfigureAwait(false);
                 var session = _session ?? await PostgresRegistry.OpenAsync(_own, _leaving.Token).ConfigureAwait(false);
                 var fresh = _session is null;
                 _session = session;
@@ -181,8 +195,19 @@ public sealed class PostgresMember : IAsyncDisposable
             catch (Exception e) when (NoAnswer(e))
             {
                 await DropAsync().ConfigureAwait(false);
+                Silent?.Invoke(e);
             }
         }
+    }
+
+    // Until it is time to look, or somebody asks for it.
+    private async Task PauseAsync()
+    {
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(_leaving.Token);
+        var asked = _look.Reader.ReadAsync(enough.Token).AsTask();
+        await Task.WhenAny(Task.Delay(LookEvery, _time, enough.Token), asked).ConfigureAwait(false);
+        await enough.CancelAsync().ConfigureAwait(false);
+        _leaving.Token.ThrowIfCancellationRequested();
     }
 
     private async Task DropAsync()
@@ -194,9 +219,3 @@ public sealed class PostgresMember : IAsyncDisposable
 
     private static bool NoAnswer(Exception e) => e is NpgsqlException or TimeoutException or OperationCanceledException or InvalidOperationException;
 }
-
-/// <summary>A member of a shared store.</summary>
-/// <param name="Uid">Its number.</param>
-/// <param name="Address">What it registered with.</param>
-/// <param name="Started">When, by the server's clock.</param>
-public sealed record PostgresMemberEntry(int Uid, string Address, DateTimeOffset Started);

@@ -115,6 +115,14 @@ public static class PostgresPreflight
                 $"store {name} was made with {stored} partitions; akkahub.registry.partitions (AKKAHUB_REGISTRY_PARTITIONS) says {partitions}. Set it to {stored}.");
         }
 
+        // Newer than the first stores of this schema, and of no concern to hubs that do not know it.
+        if (await ScalarAsync("SELECT count(*) FROM pg_attribute WHERE attrelid = 'akkahub_member'::regclass AND attname = 'cluster' AND NOT attisdropped").ConfigureAwait(false) == "0")
+        {
+            await ExecuteAsync("ALTER TABLE akkahub_member ADD COLUMN cluster integer").ConfigureAwait(false);
+            await transaction.CommitAsync().ConfigureAwait(false);
+        }
+
+        await PostgresWire.RefuseOlderAsync(connection, name).ConfigureAwait(false);
         return false;
 
         async Task<string> ScalarAsync(string sql)

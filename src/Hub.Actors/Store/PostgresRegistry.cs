@@ -28,7 +28,8 @@ internal static class PostgresRegistry
             address text NOT NULL,
             alone boolean NOT NULL,
             started timestamptz NOT NULL DEFAULT now(),
-            fenced boolean NOT NULL DEFAULT false
+            fenced boolean NOT NULL DEFAULT false,
+            cluster integer
         );
         CREATE FUNCTION akkahub_fence() RETURNS trigger LANGUAGE plpgsql AS $body$
         DECLARE
@@ -110,7 +111,7 @@ internal static class PostgresRegistry
             return (0, other);
         if (alone)
             await ScalarAsync(connection, "UPDATE akkahub_member SET fenced = true WHERE NOT fenced", CancellationToken.None).ConfigureAwait(false);
-        var uid = (int)(await ScalarAsync(connection, "INSERT INTO akkahub_member (address, alone) VALUES ($1, $2) RETURNING uid", CancellationToken.None, address, alone).ConfigureAwait(false))!;
+        var uid = (int)(await ScalarAsync(connection, "INSERT INTO akkahub_member (address, alone, cluster) VALUES ($1, $2, CASE WHEN $2 THEN NULL ELSE 0 END) RETURNING uid", CancellationToken.None, address, alone).ConfigureAwait(false))!;
         // Before others can see it: whoever is in the table and not alive is taken for dead.
         if (!await TryLiveAsync(connection, uid, CancellationToken.None).ConfigureAwait(false))
             throw new InvalidOperationException($"The lock of the new member {uid} is held by somebody else.");
@@ -131,14 +132,18 @@ internal static class PostgresRegistry
     public static async Task<bool> IsMemberAsync(NpgsqlConnection connection, int uid, CancellationToken cancellationToken) =>
         await ScalarAsync(connection, "SELECT true FROM akkahub_member WHERE uid = $1 AND NOT fenced", cancellationToken, uid).ConfigureAwait(false) is true;
 
-    /// <summary>Members but this one that are alive and not fenced.</summary>
-    public static async Task<IReadOnlyList<PostgresMemberEntry>> LiveOthersAsync(NpgsqlConnection connection, int uid, CancellationToken cancellationToken)
+    /// <summary>All members but this one that are not fenced, by number.</summary>
+    public static async Task<IReadOnlyList<PostgresMemberEntry>> OthersAsync(NpgsqlConnection connection, int uid, CancellationToken cancellationToken)
     {
-        await using var command = Command(connection, $"SELECT uid, address, started FROM akkahub_member WHERE NOT fenced AND uid <> $1 AND {Alive} ORDER BY uid", uid);
+        await using var command = Command(connection, $"SELECT uid, address, started, {Alive}, cluster FROM akkahub_member WHERE NOT fenced AND uid <> $1 ORDER BY uid", uid);
         await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
         var found = new List<PostgresMemberEntry>();
         while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
-            found.Add(new PostgresMemberEntry(reader.GetInt32(0), reader.GetString(1), reader.GetFieldValue<DateTimeOffset>(2)));
+        {
+            found.Add(new PostgresMemberEntry(reader.GetInt32(0), reader.GetString(1), reader.GetFieldValue<DateTimeOffset>(2), reader.GetBoolean(3),
+                await reader.IsDBNullAsync(4, cancellationToken).ConfigureAwait(false) ? null : reader.GetInt32(4)));
+        }
+
         return found;
     }
 
@@ -192,10 +197,12 @@ internal static class PostgresRegistry
     // What pg_stat_activity shows.
     private static string Name(int uid) => string.Create(CultureInfo.InvariantCulture, $"akkahub member {uid}");
 
-    private static Task LockAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
+    /// <summary>Until the end of the transaction nobody else changes who is a member, or of which cluster.</summary>
+    public static Task LockAsync(NpgsqlConnection connection, CancellationToken cancellationToken) =>
         WaitAsync(connection, "SELECT pg_advisory_xact_lock($1)", cancellationToken, PostgresPreflight.PreparationLock);
 
-    private static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken, params object[] values)
+    /// <summary>Runs a statement and gives the first column of its first row.</summary>
+    public static async Task<object?> ScalarAsync(NpgsqlConnection connection, string sql, CancellationToken cancellationToken, params object[] values)
     {
         await using var command = Command(connection, sql, values);
         return await command.ExecuteScalarAsync(cancellationToken).ConfigureAwait(false);

@@ -50,6 +50,33 @@ internal static partial class HubLog
     [LoggerMessage(2107, LogLevel.Warning, "Member {Uid} of the store was downed and could not be fenced yet; partitions wait for it: {Reason}")]
     public static partial void MemberNotFenced(ILogger log, int uid, string reason);
 
+    [LoggerMessage(2108, LogLevel.Warning, "Member {Uid} of the store is not of this cluster and is fenced")]
+    public static partial void StrayFenced(ILogger log, int uid);
+
+    [LoggerMessage(2109, LogLevel.Information, "Partitions wait for member(s) {Uids} of the store: of this cluster and without a session, or not of it and alive")]
+    public static partial void PartitionsWaitForMembers(ILogger log, string uids);
+
+    [LoggerMessage(2110, LogLevel.Information, "Forms a new cluster: no other lives on the store")]
+    public static partial void ClusterFormed(ILogger log);
+
+    [LoggerMessage(2111, LogLevel.Warning, "Not in a cluster yet: {Waits}")]
+    public static partial void WaitsForCluster(ILogger log, string waits);
+
+    [LoggerMessage(2112, LogLevel.Error, "Partition {Partition} has to move, and after {Limit} a write of it has not ended that might land behind its successor; this member leaves")]
+    public static partial void HandOffStuck(ILogger log, int partition, TimeSpan limit);
+
+    [LoggerMessage(2113, LogLevel.Warning, "Partition {Partition}: somebody else has written '{PersistenceId}'; it is left alone for {Delay}, until only one of the two is of the cluster")]
+    public static partial void WriterConflict(ILogger log, int partition, string persistenceId, TimeSpan delay);
+
+    [LoggerMessage(2151, LogLevel.Information, "All members read forms of version {Version}, which may be written from now on")]
+    public static partial void WireVersion(ILogger log, int version);
+
+    [LoggerMessage(2152, LogLevel.Warning, "The store could not be told that forms of version {Version} may be in it; they wait for that: {Reason}")]
+    public static partial void WireNotRecorded(ILogger log, int version, string reason);
+
+    [LoggerMessage(2153, LogLevel.Information, "Moving {Streams} node stream(s) to {Members} other member(s) within {Within}")]
+    public static partial void MovingStreams(ILogger log, int streams, int members, TimeSpan within);
+
     [LoggerMessage(2201, LogLevel.Warning, "The store does not answer; nodes are held back until it does")]
     public static partial void StoreDown(ILogger log, Exception? cause);
 

@@ -80,7 +80,7 @@ internal static class NodeCompletion
         try
         {
             var settings = ConnectionSettings.Resolve(
-                parse.GetValue(options.Hub), parse.GetValue(options.Token), parse.GetValue(options.DataDirectory), environment.Variable);
+                parse.GetValue(options.Hub), parse.GetValue(options.Token), parse.GetValue(options.DataDirectory), environment.Variable, parse.GetValue(options.Authority));
             var hub = new HubConnection(settings, environment);
             var deadline = TimeProvider.System.GetUtcNow().UtcDateTime + Patience;
             // The parser's completion is synchronous, and so is this call.

@@ -29,16 +29,19 @@ internal static class Faults
     /// <summary>The hub is there and says that it is starting, or that its store is: nothing was done.</summary>
     public static bool IsStarting(RpcException e) => Reason(e) is ErrorReasons.NotReady or ErrorReasons.StoreUnavailable;
 
-    /// <summary>The call certainly reached no hub: no connection came about.</summary>
-    public static bool NeverReached(RpcException e) =>
-        e.StatusCode == StatusCode.Unavailable && Info(e) is null && e.Status.DebugException switch
+    /// <summary>The call certainly reached no hub: no connection came about, or one over which nothing is done.</summary>
+    public static bool NeverReached(RpcException e) => IsMisdialled(e) ||
+        (e.StatusCode == StatusCode.Unavailable && Info(e) is null && e.Status.DebugException switch
         {
             SocketException => true,
             // No answer to the dialling, as of a machine that is off: the channel says so itself, before it sends anything.
             TimeoutException => true,
             HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError } => true,
             _ => false,
-        };
+        });
+
+    /// <summary>The hub was dialled in a way that cannot work there: not trusted, or with TLS where it has none, or without.</summary>
+    public static bool IsMisdialled(RpcException e) => Info(e) is null && TransportFault.Explain(e.Status.DebugException) is not null;
 
     /// <summary>
     /// The connection broke before the answer: the hub resets those that get no turn when many come at once, or it went away; this
@@ -46,7 +49,7 @@ internal static class Faults
     /// it certain that nothing was done.
     /// </summary>
     public static bool IsCutOff(RpcException e) =>
-        Info(e) is null && e.Status.DebugException is { } cause && e.StatusCode switch
+        Info(e) is null && !IsMisdialled(e) && e.Status.DebugException is { } cause && e.StatusCode switch
         {
             StatusCode.Unavailable => !NeverReached(e) || cause.GetBaseException() is SocketException { SocketErrorCode: SocketError.ConnectionReset },
             // A connection that broke between its preface and its first call: the handler gives no cause, and the channel no better code.
@@ -80,6 +83,8 @@ internal static class Faults
     {
         if (!NeverReached(e) || IsCutOff(e))
             return null;
+        if (TransportFault.Explain(e.Status.DebugException) is { } fault)
+            return new CliException($"no call can be made to the hub at {connection.Endpoint}: {fault}", ExitCodes.Failure, e);
         var where = string.Join(", ", connection.Settings.Endpoints);
         var next = connection.Settings switch
         {
@@ -96,6 +101,8 @@ internal static class Faults
     /// <summary>A failed call as a message and an exit code.</summary>
     public static (string Message, int ExitCode) Explain(RpcException e)
     {
+        if (Info(e) is null && TransportFault.Explain(e.Status.DebugException) is { } fault)
+            return ($"no call can be made to the hub: {fault}", ExitCodes.Failure);
         var reason = Reason(e);
         var message = IsCutOff(e) ? CutOff : e.Status.Detail.Length > 0 ? e.Status.Detail : e.StatusCode.ToString();
         var next = reason switch
@@ -116,6 +123,8 @@ internal static class Faults
             ErrorReasons.DeliveryUnknown => "what was sent may or may not have arrived; look at 'hub logs' before sending it again",
             ErrorReasons.CursorTooOld => Detail(e, "first_available_cursor") is { } first ? $"the first cursor still available is {first}" : null,
             ErrorReasons.TokenUnknown => "see 'hub token list'",
+            ErrorReasons.MemberReachable => "use 'hub cluster drain MEMBER', or add --force",
+            ErrorReasons.MemberUnknown or ErrorReasons.MemberUnreachable => "see 'hub cluster show'",
             ErrorReasons.NotReady or ErrorReasons.StoreUnavailable => "try again in a moment",
             null when e.StatusCode == StatusCode.Unauthenticated => "give a token with --token or AKKAHUB_TOKEN",
             null when e.StatusCode == StatusCode.DeadlineExceeded => LookFirst,

@@ -31,7 +31,7 @@ internal sealed class HubConnection : IAsyncDisposable
     private int _current;
 
     /// <summary>Makes the channels; nothing is dialled yet.</summary>
-    /// <exception cref="CliException">A token would go to another machine in clear text.</exception>
+    /// <exception cref="CliException">A token would go to another machine in clear text, or the file of the authority cannot be used.</exception>
     public HubConnection(ConnectionSettings settings, CliEnvironment environment)
     {
         Settings = settings;
@@ -123,7 +123,8 @@ internal sealed class HubConnection : IAsyncDisposable
                     KeepAlivePingDelay = TimeSpan.FromSeconds(30),
                     KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
                     PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
-                    UseProxy = !endpoint.IsLoopback,
+                    SslOptions = settings.TrustFor(endpoint),
+                    UseProxy = !endpoint.IsLoopback && endpoint != settings.Known,
                 },
                 // The program's own waits decide how often a hub is tried.
                 InitialReconnectBackoff = TimeSpan.FromMilliseconds(50),

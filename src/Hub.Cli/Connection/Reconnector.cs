@@ -20,6 +20,8 @@ internal sealed class Reconnector(HubConnection connection, CliEnvironment envir
     public static readonly TimeSpan FirstDelay = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan LongestDelay = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Stable = TimeSpan.FromSeconds(10);
+    // Those who lost a member at the same moment come to another one within this time.
+    private static readonly TimeSpan FailOverSpread = TimeSpan.FromMilliseconds(250);
 
     private int _connected;
 
@@ -86,7 +88,9 @@ internal sealed class Reconnector(HubConnection connection, CliEnvironment envir
                     continue;
                 }
 
-                tried = 0;
+                // Another member has done nothing yet to be waited for.
+                var another = everUp && tried < connection.Count - 1;
+                tried = everUp ? (tried + 1) % connection.Count : 0;
                 outage ??= environment.Time.GetTimestamp();
                 var starting = !everUp && Faults.IsStarting(e);
                 var limit = starting ? HubConnection.StartPatience : Limit;
@@ -101,7 +105,7 @@ internal sealed class Reconnector(HubConnection connection, CliEnvironment envir
                 }
 
                 connection.MoveOn();
-                await Task.Delay(Wait(e, ref delay), environment.Time, cancellation).ConfigureAwait(false);
+                await Task.Delay(another ? FailOverSpread * Random.Shared.NextDouble() : Wait(e, ref delay), environment.Time, cancellation).ConfigureAwait(false);
             }
         }
     }

@@ -126,6 +126,26 @@ internal sealed record HubDocument(string Version, string Member, string? StartT
     public static HubDocument From(GetHubResponse h) => new(h.Version, h.Member, Json.Time(h.StartTime), h.Nodes, h.NodesOnline, Json.Set(h.EventCursor));
 }
 
+/// <summary>A member of the cluster; what it has not said of itself is left out.</summary>
+internal sealed record MemberDocument(
+    string Address, string? ClientAddress, string Role, string State, IReadOnlyList<string> UnreachableBy, string? Version, int WireVersion, string? StartTime,
+    int? Partitions, int? Nodes, int? NodeStreams, bool Draining, bool Leader, bool Oldest, bool Self, string? HeardTime)
+{
+    /// <summary>From the protocol's form.</summary>
+    public static MemberDocument From(ClusterMember m) => new(
+        m.Address, Json.Set(m.ClientAddress), m.Role, Json.Word(m.State), [.. m.UnreachableBy], Json.Set(m.Version), m.WireVersion, Json.Time(m.StartTime),
+        Told(m, m.Partitions), Told(m, m.Nodes), Told(m, m.NodeStreams), m.Draining, m.Leader, m.Oldest, m.Self, Json.Time(m.HeardTime));
+
+    private static int? Told(ClusterMember m, int value) => m.HeardTime is null ? null : value;
+}
+
+/// <summary>The members of the cluster.</summary>
+internal sealed record ClusterDocument(IReadOnlyList<MemberDocument> Members, int LowestWireVersion)
+{
+    /// <summary>From the protocol's form.</summary>
+    public static ClusterDocument From(ListMembersResponse r) => new([.. r.Members.Select(MemberDocument.From)], r.LowestWireVersion);
+}
+
 /// <summary>Nodes.</summary>
 internal sealed record NodesDocument(IReadOnlyList<NodeDocument> Nodes);
 

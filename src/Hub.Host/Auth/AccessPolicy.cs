@@ -22,6 +22,8 @@ public static class AccessPolicy
         [Hub("CreateToken")] = AdminOnly,
         [Hub("ListTokens")] = AdminOnly,
         [Hub("RevokeToken")] = AdminOnly,
+        [Hub("ListMembers")] = AdminOnly,
+        [Hub("ChangeMember")] = AdminOnly,
 
         [Hub("GetHub")] = Clients,
         [Hub("ListNodes")] = Clients,

@@ -6,6 +6,7 @@ using Akka.Configuration;
 using Akka.Hosting;
 using Akka.Remote.Transport.DotNetty;
 using Hub.Actors;
+using Hub.Actors.Members;
 using Hub.Actors.Registry;
 using Hub.Actors.Settings;
 using Hub.Actors.Store;
@@ -22,6 +23,8 @@ internal static class ActorHosting
 {
     /// <summary>Name of the actor system; part of every member's address.</summary>
     public const string SystemName = "akkahub";
+
+    private static readonly TimeSpan LookLimit = TimeSpan.FromSeconds(5);
 
     // Shares of the time a stop may take, by phase; together one. What is not named takes DefaultShare, seven times.
     private const double DefaultShare = 0.03;
@@ -53,10 +56,11 @@ internal static class ActorHosting
                     loggers.AddLoggerFactory();
                 })
                 .WithStore(host, metrics)
-                .WithFence(host.Cluster.IsMember ? start.Store : null, services.GetRequiredService<HubRuntime>())
-                .WithJoin(host, readiness)
+                .WithFence(host.Cluster.IsMember ? start.Store : null, services)
+                .WithJoin(host, start.Store, services)
                 .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, host.Cluster.IsMember, services.GetRequiredService<HubRuntime>().Fence, time, readiness, metrics)
                 .WithHubActors(services)
+                .WithMembers(host, start.Store is null ? null : host.ConnectionString, services)
                 .WithDrainWhenDowned(services);
         });
         return builder;
@@ -66,22 +70,24 @@ internal static class ActorHosting
     internal static Config FromSettings(HostSettings host, int? storeUid = null)
     {
         // What is left for the actors after the streams were drained and cut.
-        var time = host.ShutdownTimeout - host.DrainTimeout - TimeSpan.FromSeconds(3);
+        var time = host.ActorsStopTime;
         var phases = string.Join('\n', PhaseShares.Select(p => $"phases.{p.Phase}.timeout = {Milliseconds(time * p.Share)}"));
-        List<string> roles = [host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full];
+        List<string> roles = [host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full, WireForms.RoleOf(HubVersion.Wire)];
         if (storeUid is { } uid)
             roles.Add(MemberFence.RoleOf(uid));
         return ConfigurationFactory.ParseString($$"""
             akka {
               remote.dot-netty.tcp {
-                hostname = "{{host.Bind}}"
-                public-hostname = "{{(host.Cluster.PublicHost.Length > 0 ? host.Cluster.PublicHost : host.Bind)}}"
+                hostname = "{{host.RemoteAddress}}"
+                public-hostname = "{{(host.Cluster.PublicHost.Length > 0 ? host.Cluster.PublicHost : host.RemoteAddress)}}"
                 port = {{host.RemotePort}}
               }
               cluster.roles = [{{string.Join(", ", roles.Select(r => $"\"{r}\""))}}]
               coordinated-shutdown {
                 default-phase-timeout = {{Milliseconds(time * DefaultShare)}}
                 {{phases}}
+                # What a member that was downed needs to stop serving; a stop in order has nothing to do here.
+                phases.before-service-unbind.timeout = 1s
               }
             }
             """);
@@ -102,40 +108,77 @@ internal static class ActorHosting
     };
 
     // Before the member joins, so that it misses nobody.
-    private static AkkaConfigurationBuilder WithFence(this AkkaConfigurationBuilder builder, PostgresMember? store, HubRuntime hub) =>
-        store is null ? builder : builder.WithActors((system, _) =>
+    private static AkkaConfigurationBuilder WithFence(this AkkaConfigurationBuilder builder, PostgresMember? store, IServiceProvider services) =>
+        store is null ? builder : builder.WithActors((system, registry) =>
         {
-            hub.Fence.Share(store.SealMarkedAsync);
-            system.ActorOf(MemberFenceActor.Props(hub, uid => store.FenceAsync(uid)), "member-fence");
+            var hub = services.GetRequiredService<HubRuntime>();
+            var fence = system.ActorOf(MemberFenceActor.Props(hub, uid => store.FenceAsync(uid)), "member-fence");
+            hub.Fence.Share(new SharedFence(
+                store, () => LookAsync(fence, system), why => services.GetRequiredService<Expulsion>().Begin(why), SplitBrainPeriod(system.Settings.Config), hub.Time, hub.Log));
         });
 
-    // A stop that somebody asked for drains before the actors hear of it. A member that was downed must stop serving at once: elsewhere
-    // its partitions are about to begin.
-    private static AkkaConfigurationBuilder WithDrainWhenDowned(this AkkaConfigurationBuilder builder, IServiceProvider services) =>
-        builder.AddStartup((system, _) => CoordinatedShutdown.Get(system).AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "stop-serving", async () =>
-        {
-            if (services.GetRequiredService<HubLifetime>() is { StopRequested: false } lifetime)
-            {
-                lifetime.BeginDrain();
-                await services.GetRequiredService<LiveCalls>().DrainAsync(
-                    TimeSpan.FromMilliseconds(500), () => HubErrors.NotReady("the hub is no longer part of its cluster", TimeSpan.FromSeconds(1)), TimeProvider.System).ConfigureAwait(false);
-            }
+    private static async Task<MembersSeen?> LookAsync(IActorRef fence, ActorSystem system)
+    {
+        var self = Cluster.Get(system).SelfUniqueAddress;
+        var state = await fence.Ask<ClusterEvent.CurrentClusterState>(LookAtCluster.Instance, LookLimit).ConfigureAwait(false);
+        // Members agree on what is down before it is removed and its partitions begin elsewhere, but ask only those that are up.
+        if (state.Members.FirstOrDefault(m => m.UniqueAddress.Equals(self))?.Status is not (MemberStatus.Up or MemberStatus.Leaving or MemberStatus.Exiting))
+            return null;
+        return new MembersSeen(Uids(m => m.Status != MemberStatus.Down), Uids(m => m.Status == MemberStatus.Down));
 
-            return Done.Instance;
-        }));
+        HashSet<int> Uids(Func<Member, bool> which) => [.. state.Members.Where(which).Select(m => MemberFence.UidOf(m.Roles)).OfType<int>()];
+    }
+
+    // From the first beat that is missed until the smaller side has stopped.
+    private static TimeSpan SplitBrainPeriod(Config config) =>
+        config.GetTimeSpan("akka.cluster.failure-detector.acceptable-heartbeat-pause") + config.GetTimeSpan("akka.cluster.split-brain-resolver.stable-after")
+        + TimeSpan.FromSeconds(2);
+
+    private static AkkaConfigurationBuilder WithMembers(this AkkaConfigurationBuilder builder, HostSettings host, string? sharedStore, IServiceProvider services) =>
+        builder.WithActors((system, registry) =>
+        {
+            var lifetime = services.GetRequiredService<HubLifetime>();
+            var listeners = services.GetRequiredService<HubListeners>();
+            var self = new MemberSelf
+            {
+                ClientAddress = () => ClientAddress.Of(host, listeners),
+                IsMember = host.Cluster.IsMember,
+                Stop = how => lifetime.RequestStop(localNode: false, how == MemberStop.Drain ? "to be drained" : "to leave", hurry: how == MemberStop.Leave),
+                RecordWire = sharedStore is null ? null : version => PostgresWire.RecordAsync(sharedStore, version),
+            };
+            var members = system.ActorOf(MembersActor.Props(services.GetRequiredService<HubRuntime>(), self, registry.Get<HubActorKeys.Bridges>()), MembersActor.Name);
+            registry.Register<HubActorKeys.Members>(members);
+            lifetime.Draining.Register(() => members.Tell(RefreshFacts.Instance, ActorRefs.NoSender));
+        });
+
+    // A member that was downed must stop serving at once: elsewhere its partitions are about to begin. As a rule it knows before its shutdown
+    // begins; this is for the case that it does not.
+    private static AkkaConfigurationBuilder WithDrainWhenDowned(this AkkaConfigurationBuilder builder, IServiceProvider services) =>
+        builder.AddStartup((system, _) =>
+        {
+            var shutdown = CoordinatedShutdown.Get(system);
+            shutdown.AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "stop-serving", async () =>
+            {
+                if (shutdown.ShutdownReason is CoordinatedShutdown.ClusterDowningReason)
+                    await services.GetRequiredService<Expulsion>().Begin("the cluster put it out").ConfigureAwait(false);
+                return Done.Instance;
+            });
+        });
 
     // A lone member needs no seed: it joins itself as soon as its address is known, also with a port the system chose.
-    private static AkkaConfigurationBuilder WithJoin(this AkkaConfigurationBuilder builder, HostSettings host, Readiness readiness) =>
+    private static AkkaConfigurationBuilder WithJoin(this AkkaConfigurationBuilder builder, HostSettings host, PostgresMember? store, IServiceProvider services) =>
         builder.AddStartup((system, _) =>
         {
             var cluster = Cluster.Get(system);
-            cluster.RegisterOnMemberUp(() => readiness.Clear(Readiness.Cluster));
-            if (!host.Cluster.IsMember)
+            if (!host.Cluster.IsMember || store is null)
             {
+                var readiness = services.GetRequiredService<Readiness>();
+                cluster.RegisterOnMemberUp(() => readiness.Clear(Readiness.Cluster));
                 cluster.Join(cluster.SelfAddress);
                 return;
             }
 
-            cluster.JoinSeedNodes(host.Cluster.SeedList.Select(seed => cluster.SelfAddress.WithHost(seed.Host).WithPort(seed.Port)));
+            var seeds = host.Cluster.SeedList.Select(seed => cluster.SelfAddress.WithHost(seed.Host).WithPort(seed.Port)).ToArray();
+            system.ActorOf(MemberJoinActor.Props(services.GetRequiredService<HubRuntime>(), store, seeds), "member-join");
         });
 }

@@ -14,7 +14,11 @@ namespace Hub.Host.Hosting;
 /// <param name="AdminToken">The owner-only token.</param>
 /// <param name="Identity">What members know each other by.</param>
 /// <param name="Store">This hub as a member of the shared store; null with the embedded one.</param>
-public sealed record HubStart(BoundSettings Bound, string AdminToken, MemberIdentity Identity, PostgresMember? Store);
+public sealed record HubStart(BoundSettings Bound, string AdminToken, MemberIdentity Identity, PostgresMember? Store)
+{
+    /// <summary>What the listeners show; null for clear text.</summary>
+    internal ListenerCertificate? Tls { get; init; }
+}
 
 /// <summary>Wiring of what is neither actors nor listeners.</summary>
 internal static class Core
@@ -50,10 +54,19 @@ internal static class Core
     {
         var services = builder.Services;
         services.AddSingleton(provider => new TokenDirectory(provider.GetRequiredService<TimeProvider>()));
-        services.AddSingleton(provider => new Credentials(adminToken, provider.GetRequiredService<TokenDirectory>()));
+        services.AddSingleton(provider => new Credentials(adminToken, provider.GetRequiredService<TokenDirectory>(), provider.GetRequiredService<HostSettings>().Auth));
         services.AddSingleton<LiveCalls>();
+        services.AddSingleton<Expulsion>();
         services.AddSingleton<AuthInterceptor>();
         services.AddSingleton<TokenOperations>();
+        return builder;
+    }
+
+    /// <summary>Adds who looks after the certificates.</summary>
+    public static WebApplicationBuilder AddCertificateWatch(this WebApplicationBuilder builder, HubStart start)
+    {
+        builder.Services.AddHostedService(provider => new CertificateWatch(
+            provider.GetService<ListenerCertificate>(), start.Identity, provider.GetRequiredService<TimeProvider>(), provider.GetRequiredService<ILogger<CertificateWatch>>()));
         return builder;
     }
 

@@ -17,7 +17,8 @@ public static class HubApplication
             .AddHubLogging(settings.Host)
             .AddHubCore(settings, TimeProvider.System)
             .AddHubAuth(start.AdminToken)
-            .AddHubListeners(settings.Host)
+            .AddHubListeners(settings.Host, start.Tls)
+            .AddCertificateWatch(start)
             .AddHubServices()
             .AddHubActors(start)
             .AddLocalNode();

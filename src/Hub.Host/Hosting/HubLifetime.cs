@@ -19,6 +19,9 @@ public sealed class HubLifetime(IHostApplicationLifetime host, Readiness readine
     /// <summary>Whether the local node is to end with the hub.</summary>
     public bool EndLocalNode { get; private set; }
 
+    /// <summary>Whether the streams of nodes are to end at once instead of in groups: somebody wants it gone, or nobody asked for the stop.</summary>
+    public bool Hurry { get; private set; } = true;
+
     /// <summary>
     /// Fires when streams shall be told that the hub stops, and no new ones are taken. Later than the host's own
     /// <c>ApplicationStopping</c>: until then the local node can still report how its shells ended.
@@ -28,11 +31,13 @@ public sealed class HubLifetime(IHostApplicationLifetime host, Readiness readine
     /// <summary>Asks for a stop in order and returns at once. Only the first call decides about the local node.</summary>
     /// <param name="localNode">End the hub's own local node and its shells too.</param>
     /// <param name="cause">For the log.</param>
-    public void RequestStop(bool localNode, string cause = "asked to")
+    /// <param name="hurry">End the streams of nodes at once.</param>
+    public void RequestStop(bool localNode, string cause = "asked to", bool hurry = false)
     {
         if (Interlocked.Exchange(ref _requested, 1) != 0)
             return;
         EndLocalNode = localNode;
+        Hurry = hurry;
         log.Stopping(cause);
         host.StopApplication();
     }

@@ -2,32 +2,78 @@ using System.Net;
 using System.Net.Sockets;
 using Hub.Host.Settings;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.Options;
 
 namespace Hub.Host.Hosting;
 
 /// <summary>A port is taken by another program; the message names setting and environment variable.</summary>
 public sealed class AddressTakenException(string message, Exception inner) : Exception(message, inner);
 
-/// <summary>The two listeners: cleartext gRPC needs a port of HTTP/2 alone, everything else one of HTTP/1.1.</summary>
+/// <summary>
+/// The two listeners: cleartext gRPC needs a port of HTTP/2 alone, everything else one of HTTP/1.1. With a certificate both speak TLS.
+/// </summary>
 public sealed class HubListeners
 {
+    /// <summary>How long a connection that the hub has turned to may take to begin a TLS handshake, and so long again to end it.</summary>
+    internal static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(5);
+
+    // What a connection may have sent before it is handled: who waits in the line has so much in the hub's memory. Enough for a first message
+    // and more than a TLS record; what is handled is read on as fast as before.
+    private const long MaxReadAhead = 32 * 1024;
+
+    private readonly ListenerCertificate? _tls;
     private ListenOptions? _grpc;
     private ListenOptions? _http;
 
-    /// <summary>Address of the gRPC listener with its real port, once it listens.</summary>
-    public string Grpc => UrlOf(_grpc);
+    internal HubListeners(ListenerCertificate? tls) => _tls = tls;
 
-    /// <summary>Address of the HTTP listener with its real port, once it listens.</summary>
-    public string Http => UrlOf(_http);
+    /// <summary>The gRPC listener's real port; null or 0 before it listens.</summary>
+    public int? GrpcPort => _grpc?.IPEndPoint?.Port;
+
+    /// <summary>Address of the gRPC listener with its real port for this machine itself, once it listens.</summary>
+    public string Grpc => Url(Local(EndOf(_grpc)));
+
+    /// <summary>Address of the HTTP listener with its real port for this machine itself, once it listens.</summary>
+    public string Http => Url(Local(EndOf(_http)));
+
+    /// <summary>What the gRPC listener is bound to, for people.</summary>
+    internal string BoundGrpc => Url(EndOf(_grpc));
+
+    /// <summary>What the HTTP listener is bound to, for people.</summary>
+    internal string BoundHttp => Url(EndOf(_http));
+
+    /// <summary>SHA-256 of the certificates that a connection may be shown just now, in hexadecimal; none for clear text.</summary>
+    internal IReadOnlyList<string> CertificateHashes => _tls?.Hashes ?? [];
+
+    /// <summary>As <see cref="ListenerCertificate.Changed"/>.</summary>
+    internal event Action? CertificateChanged
+    {
+        add
+        {
+            if (_tls is not null)
+                _tls.Changed += value;
+        }
+
+        remove
+        {
+            if (_tls is not null)
+                _tls.Changed -= value;
+        }
+    }
 
     /// <summary>Finds taken ports before anything is started.</summary>
     /// <exception cref="AddressTakenException">One is taken.</exception>
     public static void RefuseTaken(HostSettings settings)
     {
-        var address = IPAddress.Parse(settings.Bind);
-        foreach (var (port, path) in (ReadOnlySpan<(int, string)>)
-            [(settings.GrpcPort, "akkahub.grpc.port"), (settings.HttpPort, "akkahub.http.port"), (settings.RemotePort, "akkahub.remote.port")])
+        foreach (var (address, port, path) in (ReadOnlySpan<(IPAddress, int, string)>)
+        [
+            (settings.BindAddress, settings.GrpcPort, "akkahub.grpc.port"), (settings.BindAddress, settings.HttpPort, "akkahub.http.port"),
+            (settings.RemoteAddress, settings.RemotePort, "akkahub.remote.port"),
+        ])
         {
             if (port == 0)
                 continue;
@@ -40,15 +86,19 @@ public sealed class HubListeners
             catch (SocketException e)
             {
                 var variable = SettingTable.All.First(s => s.Path == path).EnvironmentVariable;
-                throw new AddressTakenException($"port {port} on {address} cannot be listened on: {e.Message}. Set {path} ({variable}) to another port, or to 0 for any free one.", e);
+                var setting = e.SocketErrorCode == SocketError.AddressNotAvailable
+                    ? "Set akkahub.bind (AKKAHUB_BIND) to an address of this machine."
+                    : $"Set {path} ({variable}) to another port, or to 0 for any free one.";
+                throw new AddressTakenException($"port {port} on {address} cannot be listened on: {e.Message}. {setting}", e);
             }
         }
     }
 
     internal void Configure(KestrelServerOptions kestrel, HostSettings settings)
     {
-        var address = IPAddress.Parse(settings.Bind);
+        var address = settings.BindAddress;
         kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxConcurrentConnections = settings.MaxConnections;
         // Streams of nodes and readers are quiet for as long as nothing happens: no least rate either way.
         kestrel.Limits.MinRequestBodyDataRate = null;
         kestrel.Limits.MinResponseDataRate = null;
@@ -63,39 +113,74 @@ public sealed class HubListeners
         {
             listen.Protocols = HttpProtocols.Http2;
             var line = kestrel.ApplicationServices.GetRequiredService<ConnectionLine>();
+            // Before the handshake, which is what a connection costs most: all nodes of a mesh do not get through theirs at once.
             listen.Use(next => connection => line.OnConnectionAsync(connection, next));
+            UseTls(listen);
             _grpc = listen;
         });
         kestrel.Listen(address, settings.HttpPort, listen =>
         {
             listen.Protocols = HttpProtocols.Http1;
+            UseTls(listen);
             _http = listen;
         });
     }
 
-    private static string UrlOf(ListenOptions? listen) => listen?.IPEndPoint is { } end
-        ? $"http://{end}"
-        : throw new InvalidOperationException("the listener is not configured yet");
+    /// <summary>What the sockets of both listeners are given.</summary>
+    internal static void Configure(SocketTransportOptions sockets)
+    {
+        // All nodes of a large mesh may dial in the same second; whom the kernel has no room for until it is accepted
+        // hears nothing for a second and more. The kernel bounds it further (net.core.somaxconn).
+        sockets.Backlog = 4096;
+        sockets.MaxReadBufferSize = MaxReadAhead;
+    }
+
+    private void UseTls(ListenOptions listen)
+    {
+        if (_tls is not { } tls)
+            return;
+        var clearText = new ClearText(listen.ApplicationServices.GetRequiredService<TimeProvider>());
+        listen.Use(next => connection => clearText.OnConnectionAsync(connection, next));
+        listen.UseHttps(new TlsHandshakeCallbackOptions
+        {
+            OnConnection = _ => ValueTask.FromResult(tls.ForHandshake()),
+            HandshakeTimeout = HandshakeTimeout,
+        });
+    }
+
+    private string Url(IPEndPoint end) => $"{(_tls is null ? "http" : "https")}://{end}";
+
+    private static IPEndPoint EndOf(ListenOptions? listen) =>
+        listen?.IPEndPoint ?? throw new InvalidOperationException("the listener is not configured yet");
+
+    private static IPEndPoint Local(IPEndPoint end) => end.Address switch
+    {
+        var all when all.Equals(IPAddress.Any) => new IPEndPoint(IPAddress.Loopback, end.Port),
+        var all when all.Equals(IPAddress.IPv6Any) => new IPEndPoint(IPAddress.IPv6Loopback, end.Port),
+        _ => end,
+    };
 }
 
 /// <summary>Wiring of the listeners and of gRPC itself.</summary>
 internal static class ListenerHosting
 {
-    // A page of another site must not talk to the hub under a name of its own that points here.
-    private static string[] AllowedHosts(IPAddress bind) =>
-        [.. new[] { "localhost", "127.0.0.1", "[::1]", bind.AddressFamily == AddressFamily.InterNetworkV6 ? $"[{bind}]" : bind.ToString() }.Distinct()];
-
     /// <summary>Adds listeners, gRPC with its interceptor, and the filter of host names.</summary>
-    public static WebApplicationBuilder AddHubListeners(this WebApplicationBuilder builder, HostSettings settings)
+    /// <param name="builder">What is added to.</param>
+    /// <param name="settings">Where they listen.</param>
+    /// <param name="tls">What they show; null for clear text.</param>
+    public static WebApplicationBuilder AddHubListeners(this WebApplicationBuilder builder, HostSettings settings, ListenerCertificate? tls = null)
     {
-        var listeners = new HubListeners();
+        var listeners = new HubListeners(tls);
         builder.Services.AddSingleton(listeners);
+        if (tls is not null)
+            builder.Services.AddSingleton(tls);
         builder.Services.AddSingleton<ConnectionLine>();
         builder.WebHost.ConfigureKestrel(kestrel => listeners.Configure(kestrel, settings));
-        // All nodes of a large mesh may dial in the same second; whom the kernel has no room for until it is accepted
-        // hears nothing for a second and more. The kernel bounds it further (net.core.somaxconn).
-        builder.WebHost.UseSockets(sockets => sockets.Backlog = 4096);
-        builder.Services.AddHostFiltering(options => options.AllowedHosts = AllowedHosts(IPAddress.Parse(settings.Bind)));
+        builder.WebHost.UseKestrelHttpsConfiguration();
+        builder.WebHost.UseSockets(HubListeners.Configure);
+        var hosts = new AllowedHosts(settings, tls);
+        builder.Services.AddSingleton<IConfigureOptions<HostFilteringOptions>>(hosts);
+        builder.Services.AddSingleton<IOptionsChangeTokenSource<HostFilteringOptions>>(hosts);
         builder.Services.AddGrpc(options =>
         {
             options.MaxReceiveMessageSize = settings.MaxMessageBytes;

@@ -13,11 +13,13 @@ namespace Hub.Host.Hosting;
 /// end, then the streams, then the listeners and the actors, which the host stops after this.
 /// </summary>
 internal sealed class HubPresence(
-    AllSettings settings, HubListeners listeners, HubLifetime lifetime, LiveCalls calls, Readiness readiness, LocalNode localNode,
+    AllSettings settings, HubListeners listeners, HubLifetime lifetime, LiveCalls calls, Expulsion expulsion, Readiness readiness, LocalNode localNode,
     ActorSystem system, StartClock started, TimeProvider time, ILogger<HubPresence> log) : IHostedLifecycleService
 {
     private static readonly TimeSpan RetryHint = TimeSpan.FromSeconds(1);
     private readonly CancellationTokenSource _watching = new();
+    private readonly Lock _gate = new();
+    private bool _present;
     private Task _watch = Task.CompletedTask;
 
     public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
@@ -27,8 +29,11 @@ internal sealed class HubPresence(
     /// <summary>Every listener listens now.</summary>
     public Task StartedAsync(CancellationToken cancellationToken)
     {
-        new LocalHub(Environment.ProcessId, listeners.Grpc, listeners.Http, SettingsText.Version).Write(settings.Host.DataDir);
-        log.Listening(listeners.Grpc, listeners.Http, ((ExtendedActorSystem)system).Provider.DefaultAddress.ToString());
+        lock (_gate)
+            _present = true;
+        listeners.CertificateChanged += Say;
+        Say();
+        log.Listening(listeners.BoundGrpc, listeners.BoundHttp, ((ExtendedActorSystem)system).Provider.DefaultAddress.ToString());
         _watch = WatchReadinessAsync(_watching.Token);
         return Task.CompletedTask;
     }
@@ -48,11 +53,17 @@ internal sealed class HubPresence(
         await _watching.CancelAsync().ConfigureAwait(false);
         await _watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lifetime.BeginDrain();
-        var ended = await calls.DrainAsync(settings.Host.DrainTimeout, () => HubErrors.NotReady("the hub is stopping", RetryHint), time).ConfigureAwait(false);
+        var patience = expulsion.Begun.IsCompleted ? Expulsion.DrainLimit : settings.Host.DrainTimeout;
+        var ended = await calls.DrainAsync(patience, () => HubErrors.NotReady("the hub is stopping", RetryHint), time).ConfigureAwait(false);
         if (ended > 0)
             log.StreamsEnded(ended);
         // Before the listeners are gone: from then on somebody else may listen there.
-        File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
+        listeners.CertificateChanged -= Say;
+        lock (_gate)
+        {
+            _present = false;
+            File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
+        }
     }
 
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
@@ -61,6 +72,19 @@ internal sealed class HubPresence(
     {
         log.Stopped();
         return Task.CompletedTask;
+    }
+
+    // Also before the listeners show another certificate: the owner's programs know the hub by what stands here.
+    private void Say()
+    {
+        lock (_gate)
+        {
+            if (_present)
+            {
+                new LocalHub(Environment.ProcessId, listeners.Grpc, listeners.Http, SettingsText.Version) { Certificates = listeners.CertificateHashes }
+                    .Write(settings.Host.DataDir);
+            }
+        }
     }
 
     private async Task WatchReadinessAsync(CancellationToken cancellationToken)

@@ -6,6 +6,7 @@ using Hub.Actors.Registry;
 using Hub.Actors.Settings;
 using Hub.Actors.Telemetry;
 using Hub.Host.Services;
+using Hub.Host.Settings;
 
 namespace Hub.Host.Hosting;
 
@@ -38,7 +39,9 @@ internal static class HubServices
         {
             // Nodes are told that the hub stops as soon as it drains, long before the actors are stopped.
             var bridges = registry.Get<HubActorKeys.Bridges>();
-            services.GetRequiredService<HubLifetime>().Draining.Register(() => bridges.Tell(new EndAllStreams(), ActorRefs.NoSender));
+            var lifetime = services.GetRequiredService<HubLifetime>();
+            var moveTime = services.GetRequiredService<HostSettings>().MoveTime;
+            lifetime.Draining.Register(() => bridges.Tell(new MoveStreams(lifetime.Hurry ? TimeSpan.Zero : moveTime), ActorRefs.NoSender));
         });
 
     /// <summary>Maps the gRPC services.</summary>

@@ -28,6 +28,8 @@ internal static class Logging
             // This one keeps an activity and a scope for each call as long as it may log anything, and has nothing to say: what fails in
             // a call is logged where it fails.
             configuration.MinimumLevel.Override("Microsoft.AspNetCore.Hosting.Diagnostics", LevelAlias.Off);
+            // And this one of each connection beyond akkahub.max-connections, of which there can be any number.
+            configuration.MinimumLevel.Override("Microsoft.AspNetCore.Server.Kestrel.Connections", LogEventLevel.Error);
             configuration.Enrich.FromLogContext();
             if (settings.LogFormat == HubLogFormat.Json)
                 configuration.WriteTo.Console(new RenderedCompactJsonFormatter(), standardErrorFromLevel: LogEventLevel.Verbose);

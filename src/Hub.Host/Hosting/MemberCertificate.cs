@@ -6,9 +6,6 @@ using Hub.Host.Settings;
 
 namespace Hub.Host.Hosting;
 
-/// <summary>A certificate that members know each other by cannot be used; the message names the setting.</summary>
-public sealed class CertificateRefusedException(string message, Exception? inner = null) : Exception(message, inner);
-
 /// <summary>What a member shows others, and whom it accepts.</summary>
 /// <param name="Certificate">Its certificate with its key.</param>
 /// <param name="Authority">Whose certificates it accepts; null to accept no other than its own.</param>
@@ -40,8 +37,8 @@ internal static class MemberCertificate
     /// <summary>What this hub shows and accepts, by its settings.</summary>
     /// <exception cref="StoreRefusedException">The certificate in the data directory cannot be used.</exception>
     /// <exception cref="CertificateRefusedException">The certificates of the settings cannot be used.</exception>
-    public static MemberIdentity Load(HostSettings host, TimeProvider time) =>
-        host.Cluster.IsMember ? FromFiles(host.Cluster, time) : new MemberIdentity(LoadOrCreate(host.DataDir, time), null);
+    public static async Task<MemberIdentity> LoadAsync(HostSettings host, TimeProvider time) =>
+        host.Cluster.IsMember ? await FromFilesAsync(host.Cluster, time).ConfigureAwait(false) : new MemberIdentity(LoadOrCreate(host.DataDir, time), null);
 
     /// <summary>Members present their certificate and accept those of the authority, whatever names they have; or only their own.</summary>
     public static DotNettySslSetup Setup(MemberIdentity member) =>
@@ -49,40 +46,26 @@ internal static class MemberCertificate
             ? (certificate, _, _, _, _) => certificate is not null && IsOf(authority, certificate)
             : CertificateValidation.PinnedCertificate(member.Certificate.Thumbprint));
 
-    private static MemberIdentity FromFiles(ClusterSettings cluster, TimeProvider time)
+    private static async Task<MemberIdentity> FromFilesAsync(ClusterSettings cluster, TimeProvider time)
     {
         var authority = new X509Certificate2Collection();
-        Read("akkahub.remote.ca", cluster.Authority, () => authority.ImportFromPemFile(cluster.Authority));
-        X509Certificate2? certificate = null;
-        Read("akkahub.remote.certificate", cluster.Certificate, () => X509CertificateLoader.LoadCertificateFromFile(cluster.Certificate).Dispose());
-        Read("akkahub.remote.key", cluster.Key, () =>
-        {
-            DataDirectory.RefuseSharedSecret(cluster.Key);
-            using var pem = X509Certificate2.CreateFromPemFile(cluster.Certificate, cluster.Key);
-            // A key of a PEM file lives in memory only, which not every user of the certificate can take.
-            certificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), password: null);
-        });
-        var member = certificate!;
-        if (authority.Count == 0)
-            throw new CertificateRefusedException($"akkahub.remote.ca = '{cluster.Authority}': there is no certificate in it");
-        var now = time.GetUtcNow();
-        if (now < member.NotBefore || now > member.NotAfter)
-            throw new CertificateRefusedException($"akkahub.remote.certificate = '{cluster.Certificate}': it is valid from {member.NotBefore:u} to {member.NotAfter:u}");
-        if (!IsOf(authority, member))
-            throw new CertificateRefusedException($"akkahub.remote.certificate = '{cluster.Certificate}': it is not of the authority in akkahub.remote.ca");
-        return new MemberIdentity(member, authority);
-    }
-
-    private static void Read(string setting, string file, Action read)
-    {
         try
         {
-            read();
+            authority.ImportFromPem(await File.ReadAllTextAsync(cluster.Authority).ConfigureAwait(false));
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException or ArgumentException or StoreRefusedException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CryptographicException)
         {
-            throw new CertificateRefusedException($"{setting} = '{file}': {e.Message}", e);
+            throw new CertificateRefusedException($"akkahub.remote.ca = '{cluster.Authority}': {e.Message}", e);
         }
+
+        if (authority.Count == 0)
+            throw new CertificateRefusedException($"akkahub.remote.ca = '{cluster.Authority}': there is no certificate in it");
+        var files = new CertificateFiles("akkahub.remote.certificate", cluster.Certificate, "akkahub.remote.key", cluster.Key);
+        // A member calls others and is called by them.
+        var member = files.Open(await files.ReadAsync().ConfigureAwait(false), time.GetUtcNow(), CertificateUsage.Server, CertificateUsage.Client).Certificate;
+        return IsOf(authority, member)
+            ? new MemberIdentity(member, authority)
+            : throw files.RefusedCertificate("it is not of the authority in akkahub.remote.ca");
     }
 
     private static bool IsOf(X509Certificate2Collection authority, X509Certificate2 certificate)
@@ -94,7 +77,8 @@ internal static class MemberCertificate
         chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
         // Else a stranger's certificate could name an address for the hub to fetch its issuer from.
         chain.ChainPolicy.DisableCertificateDownloads = true;
-        return chain.Build(certificate);
+        // One that is only for listeners makes no member of who has it.
+        return CertificateUsage.Allows(certificate, CertificateUsage.Server, CertificateUsage.Client) && chain.Build(certificate);
     }
 
     /// <summary>Reads the certificate, or makes it at the first start.</summary>
@@ -120,7 +104,7 @@ internal static class MemberCertificate
         using var key = RSA.Create(KeyBits);
         var request = new CertificateRequest(Subject, key, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
         request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension(
-            [new Oid("1.3.6.1.5.5.7.3.1"), new Oid("1.3.6.1.5.5.7.3.2")], critical: false));
+            [new Oid(CertificateUsage.Server), new Oid(CertificateUsage.Client)], critical: false));
         var now = time.GetUtcNow();
         using var certificate = request.CreateSelfSigned(now.AddDays(-1), now.AddYears(ValidYears));
         var temporary = path + ".new";

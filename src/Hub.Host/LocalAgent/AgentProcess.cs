@@ -68,9 +68,10 @@ internal sealed class AgentProcess(HostSettings settings, TimeProvider time) : I
             start.FileName = Path.ChangeExtension(library, null);
         }
 
-        // A token in the user's environment is for another hub; this one's is in its data directory. The hub's own secrets are not the agent's,
+        // A token or an authority in the user's environment is for another hub; this one's is in its data directory. The hub's own secrets are not the agent's,
         // whose terminals have its environment.
         start.Environment.Remove("AKKAHUB_TOKEN");
+        start.Environment.Remove("AKKAHUB_CA");
         foreach (var secret in SettingTable.All.Where(s => s.IsSecret))
             start.Environment.Remove(secret.EnvironmentVariable);
         foreach (var argument in (string[])["--name", NodeName, "--state-dir", StateDirectory, "--hub-data-dir", settings.DataDir, "--detach"])

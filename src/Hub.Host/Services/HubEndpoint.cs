@@ -13,11 +13,11 @@ namespace Hub.Host.Services;
 
 /// <summary>
 /// HubService: checks the form of each request, asks the node's actor, and turns failures into statuses. It takes no decision
-/// of its own. This part is the calls with one answer; streams stand in the other.
+/// of its own. This part is the calls with one answer; streams and what concerns members stand in the others.
 /// </summary>
 public sealed partial class HubEndpoint(
     NodeRegistry registry, HubRuntime hub, HistoryFollower follower, IRequiredActor<HubActorKeys.Events> events,
-    TokenOperations tokens, HubLifetime lifetime, ActorSystem system) : HubService.HubServiceBase
+    IRequiredActor<HubActorKeys.Members> members, TokenOperations tokens, HubLifetime lifetime, ActorSystem system) : HubService.HubServiceBase
 {
     private const int DefaultPageSize = 100;
     private const int MaxPageSize = 1000;

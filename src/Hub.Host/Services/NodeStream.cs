@@ -25,6 +25,7 @@ internal sealed class NodeStream(IServerStreamWriter<ConnectResponse> writer, Hu
     private readonly SemaphoreSlim _unprocessed = new(MaxUnprocessed);
     private Failure? _failure;
     private int _completed;
+    private int _placeGiven;
     private int _inbound;
 
     /// <summary>Why the stream ends, if it does not end in order.</summary>
@@ -43,6 +44,12 @@ internal sealed class NodeStream(IServerStreamWriter<ConnectResponse> writer, Hu
         _unprocessed.Release();
         if (Interlocked.Decrement(ref _inbound) >= 0)
             hub.Metrics.QueueDepth(HubQueue.BridgeInbound, -1);
+    }
+
+    public void Waits()
+    {
+        if (Interlocked.Exchange(ref _placeGiven, 1) == 0)
+            welcomed();
     }
 
     public void Complete(Failure? failure)
@@ -76,7 +83,7 @@ internal sealed class NodeStream(IServerStreamWriter<ConnectResponse> writer, Hu
                 hub.Metrics.QueueDepth(HubQueue.BridgeOutbound, -1);
                 await writer.WriteAsync(message, cancellationToken).ConfigureAwait(false);
                 if (message.MessageCase == ConnectResponse.MessageOneofCase.Welcome)
-                    welcomed();
+                    Waits();
             }
         }
         finally

@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Hub.Actors.Settings;
 
 namespace Hub.Host.Settings;
@@ -7,12 +9,18 @@ public sealed record HostSettings
 {
     /// <summary>Directory of everything the hub keeps; absolute. Empty until bound: the default depends on the user.</summary>
     public string DataDir { get; init; } = "";
-    /// <summary>Address the listeners bind to. Only loopback in this version.</summary>
+    /// <summary>Address the listeners bind to. Other than loopback only with <see cref="Tls"/> and <see cref="Auth"/>.</summary>
     public string Bind { get; init; } = "127.0.0.1";
-    /// <summary>Port of the gRPC listener (HTTP/2, cleartext); 0 for any free one.</summary>
+    /// <summary>Port of the gRPC listener (HTTP/2); 0 for any free one.</summary>
     public int GrpcPort { get; init; } = 5100;
     /// <summary>Port of the HTTP listener (HTTP/1.1); 0 for any free one.</summary>
     public int HttpPort { get; init; } = 5180;
+    /// <summary>What the two listeners show of themselves; without it they speak clear text.</summary>
+    public TlsSettings Tls { get; init; } = new();
+    /// <summary>Whether callers need a token. Off: everybody who reaches the hub counts as its owner.</summary>
+    public bool Auth { get; init; } = true;
+    /// <summary>Most connections at once to each of the two listeners.</summary>
+    public int MaxConnections { get; init; } = 20_000;
     /// <summary>Port on which members talk to each other; 0 for any free one.</summary>
     public int RemotePort { get; init; } = 5110;
     /// <summary>Whether the hub runs a node agent for the machine it is on. A member of a cluster does only if it is asked to.</summary>
@@ -27,6 +35,10 @@ public sealed record HostSettings
     public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(20);
     /// <summary>Part of <see cref="ShutdownTimeout"/> in which streams may end by themselves; then they are ended.</summary>
     public TimeSpan DrainTimeout { get; init; } = TimeSpan.FromSeconds(5);
+    /// <summary>Part of <see cref="DrainTimeout"/> over which a member's nodes are sent to others; the rest is for the last of them to go.</summary>
+    public TimeSpan MoveTime => DrainTimeout * 0.6;
+    /// <summary>What <see cref="ShutdownTimeout"/> leaves for the actors: three seconds are the listeners'.</summary>
+    public TimeSpan ActorsStopTime => ShutdownTimeout - DrainTimeout - TimeSpan.FromSeconds(3);
     /// <summary>Largest message a gRPC client or node may send, bytes.</summary>
     public int MaxMessageBytes { get; init; } = 1024 * 1024;
     /// <summary>Most gRPC calls under way on one connection.</summary>
@@ -43,6 +55,28 @@ public sealed record HostSettings
     public long StoreCheckMaxBytes { get; init; } = 512L * 1024 * 1024;
     /// <summary>Means to make the hub misbehave on purpose.</summary>
     public DiagnosticSettings Diagnostics { get; init; } = new();
+
+    /// <summary><see cref="Bind"/>.</summary>
+    public IPAddress BindAddress => IPAddress.Parse(Bind);
+
+    /// <summary>
+    /// Address the members' port binds to: that of the listeners in a cluster. A hub by itself is spoken to by nobody there, so it stays
+    /// on loopback wherever the listeners are.
+    /// </summary>
+    public IPAddress RemoteAddress => Cluster.IsMember || IPAddress.IsLoopback(BindAddress) ? BindAddress
+        : BindAddress.AddressFamily == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback;
+}
+
+/// <summary>What the gRPC and the HTTP listener show of themselves.</summary>
+public sealed record TlsSettings
+{
+    /// <summary>File of the certificate, PEM, with what stands between it and its authority after it; empty for clear text.</summary>
+    public string Certificate { get; init; } = "";
+    /// <summary>File of its private key, PEM.</summary>
+    public string Key { get; init; } = "";
+
+    /// <summary>Whether the listeners speak TLS.</summary>
+    public bool IsOn => Certificate.Length > 0;
 }
 
 /// <summary>Means to make the hub misbehave on purpose, for tests of what it promises. All off unless enabled.</summary>
@@ -63,6 +97,8 @@ public sealed record ClusterSettings
     public string Seeds { get; init; } = "";
     /// <summary>Name or address by which other members reach this one; empty for the address it binds to.</summary>
     public string PublicHost { get; init; } = "";
+    /// <summary>What nodes and clients dial to reach this member, host:port or a URL; empty for the public host and the gRPC port.</summary>
+    public string ClientAddress { get; init; } = "";
     /// <summary>What this member does.</summary>
     public MemberRole Role { get; init; } = MemberRole.Full;
     /// <summary>File of this member's certificate, PEM.</summary>

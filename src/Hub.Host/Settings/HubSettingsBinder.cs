@@ -16,7 +16,7 @@ public static class HubSettingsBinder
     private const string Prefix = "AKKAHUB_";
 
     // Read by other programs that share this environment: the command line and the node agent.
-    private static readonly string[] ForeignVariables = ["AKKAHUB_ADDR", "AKKAHUB_TOKEN"];
+    private static readonly string[] ForeignVariables = ["AKKAHUB_ADDR", "AKKAHUB_TOKEN", "AKKAHUB_CA"];
     private static readonly string[] ForeignPrefixes = ["AKKAHUB_NODE_", "AKKAHUB_CLI_", "AKKAHUB_TEST_", "AKKAHUB_BENCH_"];
 
     /// <summary>Binds.</summary>

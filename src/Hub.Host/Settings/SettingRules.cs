@@ -1,3 +1,5 @@
+using System.Net;
+
 namespace Hub.Host.Settings;
 
 /// <summary>What must hold between settings; each alone is checked by its own range.</summary>
@@ -47,7 +49,7 @@ internal static class SettingRules
             yield return ("akkahub.store.connection-string", "must be given with akkahub.store.kind = postgresql (AKKAHUB_STORE=postgresql)");
         if (host.Store == StoreKind.Sqlite && host.ConnectionString.Length > 0)
             yield return ("akkahub.store.connection-string", "needs akkahub.store.kind = postgresql (AKKAHUB_STORE=postgresql)");
-        foreach (var broken in OfCluster(host))
+        foreach (var broken in OfListeners(host).Concat(OfCluster(host)))
             yield return broken;
         foreach (var (path, same) in SamePorts(host))
             yield return (path, $"must differ from {same}");
@@ -60,6 +62,26 @@ internal static class SettingRules
         if (host.Diagnostics.StallFile.Length > 0)
             yield return ("akkahub.diagnostics.stall-file", "needs akkahub.diagnostics.enabled = on (AKKAHUB_DIAGNOSTICS=on)");
     }
+
+    private static IEnumerable<(string Path, string Rule)> OfListeners(HostSettings host)
+    {
+        if (host.Tls.Certificate.Length > 0 && host.Tls.Key.Length == 0)
+            yield return ("akkahub.tls.key", "must be given with akkahub.tls.certificate (AKKAHUB_TLS_CERTIFICATE)");
+        if (host.Tls.Certificate.Length == 0 && host.Tls.Key.Length > 0)
+            yield return ("akkahub.tls.certificate", "must be given with akkahub.tls.key (AKKAHUB_TLS_KEY)");
+        if (IPAddress.IsLoopback(host.BindAddress))
+            yield break;
+        if (!host.Tls.IsOn || !host.Auth)
+        {
+            yield return ("akkahub.bind",
+                "must be a loopback address, unless there is TLS and callers need tokens: akkahub.tls.certificate (AKKAHUB_TLS_CERTIFICATE), akkahub.tls.key (AKKAHUB_TLS_KEY) and akkahub.auth = on (AKKAHUB_AUTH=on)");
+        }
+
+        if (host.Cluster.IsMember && host.Cluster.PublicHost.Length == 0 && IsWildcard(host.BindAddress))
+            yield return ("akkahub.cluster.public-host", "must be given with an akkahub.bind that stands for all addresses: other members have to dial this one by a name or an address");
+    }
+
+    private static bool IsWildcard(IPAddress address) => address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any);
 
     private static IEnumerable<(string Path, string Rule)> OfCluster(HostSettings host)
     {
@@ -83,6 +105,8 @@ internal static class SettingRules
             yield return ("akkahub.tokens.max-count", $"must be at most {MaxTokensOfMembers} with akkahub.cluster.seeds: members tell each other all tokens in one message");
         if (!cluster.IsMember && cluster.PublicHost.Length > 0)
             yield return ("akkahub.cluster.public-host", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS)");
+        if (!cluster.IsMember && cluster.ClientAddress.Length > 0)
+            yield return ("akkahub.cluster.client-address", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS)");
         if (!cluster.IsMember && cluster.Role != MemberRole.Full)
             yield return ("akkahub.cluster.role", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS): a hub by itself holds its partitions");
     }

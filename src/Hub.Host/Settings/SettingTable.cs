@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using Hub.Actors.Store;
+using Hub.Protocol;
 using static Hub.Host.Settings.Setting;
 
 namespace Hub.Host.Settings;
@@ -17,8 +18,12 @@ public static class SettingTable
     public static IReadOnlyList<Setting> All { get; } =
     [
         Of("akkahub.data-dir", new TextKind("a directory", FullPath), "Where the hub keeps everything: store, tokens, its own node. Made with mode 0700. Empty for $XDG_DATA_HOME/akkahub or ~/.local/share/akkahub.", s => s.Host.DataDir, "--data-dir"),
-        Of("akkahub.bind", new TextKind("a loopback address (listening elsewhere needs TLS, which this version has not)", Loopback), "Address the listeners bind to.", s => s.Host.Bind, "--bind"),
-        Of("akkahub.grpc.port", Port, "Port of the gRPC listener (cleartext HTTP/2); 0 for any free one, which hub.json tells.", s => s.Host.GrpcPort, "--grpc-port"),
+        Of("akkahub.bind", new TextKind("an address of this machine, or one for all (0.0.0.0, ::)", Address), "Address the listeners bind to, and the members' port in a cluster. Other than loopback only with tls.certificate, tls.key and auth = on.", s => s.Host.Bind, "--bind"),
+        Of("akkahub.auth", new SwitchKind(), "Whether callers need a token. Off: everybody who reaches the hub counts as its owner; only with a loopback address of bind.", s => s.Host.Auth),
+        Of("akkahub.max-connections", Int("connections", 100, 1_000_000), "Most connections at once to the gRPC port, and as many to the HTTP port; one more is closed.", s => s.Host.MaxConnections),
+        Of("akkahub.tls.certificate", new TextKind("a file", FullPath), "The certificate of both listeners, PEM, followed by those between it and its authority. With it they speak TLS 1.2 or newer. Read again when it changes. Empty for clear text.", s => s.Host.Tls.Certificate),
+        Of("akkahub.tls.key", new TextKind("a file", FullPath), "The certificate's private key, PEM without a password, owner-only.", s => s.Host.Tls.Key),
+        Of("akkahub.grpc.port", Port, "Port of the gRPC listener (HTTP/2); 0 for any free one, which hub.json tells.", s => s.Host.GrpcPort, "--grpc-port"),
         Of("akkahub.grpc.max-message", Size<int>(512 * 1024, 64 * 1024 * 1024), "Largest message a client or node may send. The least takes the largest command.", s => s.Host.MaxMessageBytes),
         Of("akkahub.grpc.max-streams-per-connection", Int("calls", 100, 1_000_000), "Most gRPC calls under way on one connection.", s => s.Host.MaxStreamsPerConnection),
         Of("akkahub.http.port", Port, "Port of the HTTP listener (HTTP/1.1: health); 0 for any free one.", s => s.Host.HttpPort, "--http-port"),
@@ -28,12 +33,13 @@ public static class SettingTable
         Of("akkahub.remote.ca", new TextKind("a file", FullPath), "The authority whose certificates members accept from each other, PEM. One of the cluster's own: whoever has a certificate of it is a member.", s => s.Host.Cluster.Authority),
         Of("akkahub.cluster.seeds", new TextKind("host:port of the members' port of other members (and of itself, the same list everywhere), separated by commas; empty for a hub by itself", Seeds), "Makes the hub a member of a cluster, joined through any of these. The first of them forms the cluster when none of the others is there.", s => s.Host.Cluster.Seeds, environment: "AKKAHUB_SEEDS"),
         Of("akkahub.cluster.public-host", new TextKind("a host name or address, not one that stands for all (0.0.0.0, ::): other members are to dial it", PublicHost), "By what other members reach this one. Empty for the address of bind.", s => s.Host.Cluster.PublicHost, environment: "AKKAHUB_PUBLIC_HOST"),
+        Of("akkahub.cluster.client-address", new TextKind("host:port or a URL beginning with http:// or https://, of a host that can be dialled (not 0.0.0.0 or ::)", ClientAddress), "What nodes and clients dial to reach this member: agents learn it from the other members. Empty for cluster.public-host (or bind) and the gRPC port.", s => s.Host.Cluster.ClientAddress, environment: "AKKAHUB_CLIENT_ADDRESS"),
         Of("akkahub.cluster.role", new ChoiceKind(typeof(MemberRole)), "A full member holds partitions, a gateway only carries streams of nodes and clients.", s => s.Host.Cluster.Role, environment: "AKKAHUB_ROLE"),
         Of("akkahub.local-node", new SwitchKind(), "Run a node agent for this machine, as node 'local'. With cluster.seeds it is off unless set, and named 'local-' and the machine's name.", s => s.Host.LocalNode, "--local-node"),
         Of("akkahub.log.level", new ChoiceKind(typeof(HubLogLevel)), "Least severe level that is logged.", s => s.Host.LogLevel),
         Of("akkahub.log.format", new ChoiceKind(typeof(HubLogFormat)), "How log lines look; they go to standard error.", s => s.Host.LogFormat),
         Of("akkahub.shutdown-timeout", Duration(TimeSpan.FromSeconds(10), TimeSpan.FromMinutes(10)), "How long a stop in order may take; after it the process ends anyway.", s => s.Host.ShutdownTimeout),
-        Of("akkahub.drain-timeout", Duration(TimeSpan.Zero, TimeSpan.FromMinutes(5)), "Part of shutdown-timeout in which streams may end by themselves. At most half of it.", s => s.Host.DrainTimeout),
+        Of("akkahub.drain-timeout", Duration(TimeSpan.Zero, TimeSpan.FromMinutes(5)), "Part of shutdown-timeout in which streams may end by themselves; the nodes of a member of a cluster are sent to others in the first 60 % of it. At most half of shutdown-timeout.", s => s.Host.DrainTimeout),
         Of("akkahub.tokens.max-count", Int("tokens", 1, 100_000), "Most tokens that exist at once.", s => s.Host.MaxTokens),
 
         Of("akkahub.store.kind", new ChoiceKind(typeof(StoreKind)), "Where journal and snapshots are: in the data directory, or in PostgreSQL, which members of a cluster share.", s => s.Host.Store, environment: "AKKAHUB_STORE"),
@@ -141,9 +147,11 @@ public static class SettingTable
     private static string? PublicHost(string text) =>
         text.Length == 0 || (Uri.CheckHostName(text) != UriHostNameType.Unknown && !IsWildcard(text)) ? text : null;
 
+    private static string? ClientAddress(string text) =>
+        text.Length == 0 || (text.Length <= 300 && HubAddress.TryParse(text, out var address) && !IsWildcard(address.Uri.Host.Trim('[', ']'))) ? text : null;
+
     private static bool IsWildcard(string host) =>
         IPAddress.TryParse(host, out var address) && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any));
 
-    private static string? Loopback(string text) =>
-        IPAddress.TryParse(text, out var address) && IPAddress.IsLoopback(address) ? address.ToString() : null;
+    private static string? Address(string text) => IPAddress.TryParse(text, out var address) ? address.ToString() : null;
 }

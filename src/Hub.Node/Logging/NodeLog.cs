@@ -71,4 +71,10 @@ internal static partial class NodeLog
 
     [LoggerMessage(21, LogLevel.Warning, "'{Stream}' was ended because the hub does not take it: it has as many terminals as it allows, or no record of the command")]
     public static partial void StreamRefused(this ILogger log, string stream);
+
+    [LoggerMessage(22, LogLevel.Warning, "The members the hub told of cannot be kept for the next start: {Problem}")]
+    public static partial void MembersNotKept(this ILogger log, string problem);
+
+    [LoggerMessage(23, LogLevel.Warning, "A member the hub told of is not used: {Reason}")]
+    public static partial void MemberNotUsed(this ILogger log, string reason);
 }

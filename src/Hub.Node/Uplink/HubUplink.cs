@@ -2,7 +2,9 @@ using AkkaHub.V1;
 using Grpc.Core;
 using Grpc.Net.Client;
 using Hub.Node.Logging;
+using Hub.Node.State;
 using Hub.Node.Streams;
+using Hub.Protocol;
 using Microsoft.Extensions.Logging;
 
 namespace Hub.Node.Uplink;
@@ -24,17 +26,25 @@ internal interface IUplinkOwner
 
 /// <summary>
 /// Keeps the agent connected: dials the hub's members in turn, runs one session at a time, and decides after each whether,
-/// where and when to dial again. Each change is logged once, not each attempt.
+/// where and when to dial again. A member that is lost costs a moment when there are others; a round that nobody took costs a pause
+/// that grows. Each change is logged once, not each attempt.
 /// </summary>
-internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkOwner owner, TimeProvider time, ILogger log)
+internal sealed class HubUplink(
+    NodeOptions options, LearnedMembers learned, StreamTable table, IUplinkOwner owner, TimeProvider time, ILogger log, Random? random = null)
 {
     /// <summary>A session that lasted this long was stable: the back-off begins anew.</summary>
     private static readonly TimeSpan Stable = TimeSpan.FromSeconds(30);
+    /// <summary>Those who lost a member at the same moment come to the others within this time.</summary>
+    private static readonly TimeSpan FailOverSpread = TimeSpan.FromMilliseconds(500);
     private const string NoLocalHub = "no hub runs on this data directory; start it, or name another directory (--hub-data-dir, AKKAHUB_DATA_DIR), "
         + "or for a hub elsewhere its address (--hub, AKKAHUB_ADDR) and a token (AKKAHUB_TOKEN, --token-file)";
 
-    private readonly HubTargets _targets = new(options);
-    private readonly Backoff _backoff = new(options.MaxBackoff, Random.Shared.NextDouble);
+    private readonly Random _random = random ?? Random.Shared;
+    private readonly HubTargets _targets = new(options, learned, random ?? Random.Shared);
+    private readonly Backoff _backoff = new(options.MaxBackoff, (random ?? Random.Shared).NextDouble);
+    // What the member of the last session is called: as it was dialled, and as it says itself.
+    private HubAddress[] _lost = [];
+    private int _failedOver;
     private UplinkSession? _session;
     private uint _contacts;
     private string _lastDisconnect = "";
@@ -56,10 +66,12 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
         while (true)
         {
             var hint = TimeSpan.Zero;
-            for (var i = 0; i < _targets.Count; i++)
+            TimeSpan? failOver = null;
+            _targets.BeginRound(_lost);
+            while (_targets.TryNext(out var target))
             {
                 var began = time.GetTimestamp();
-                var (end, welcomed) = await DialAsync(cancellationToken).ConfigureAwait(false);
+                var (end, welcomed) = await DialAsync(target, cancellationToken).ConfigureAwait(false);
                 if (end.Verdict is Verdict.NameClaimed or Verdict.SentAway or Verdict.Stopped
                     || (end.Verdict == Verdict.TokenRevoked && !_targets.TokenMayChange))
                 {
@@ -69,19 +81,34 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
                 if (end.Verdict is Verdict.NodeLive or Verdict.TokenRefused or Verdict.TokenRevoked)
                     _backoff.Raise();
                 else if (welcomed && time.GetElapsedTime(began) >= Stable)
+                {
                     _backoff.Reset();
+                    _failedOver = 0;
+                }
+
                 hint = end.RetryAfter > hint ? end.RetryAfter : hint;
-                if (welcomed)
-                    break;
+                if (!welcomed)
+                    continue;
+                failOver = FailOver(end);
+                break;
             }
 
-            await Task.Delay(_backoff.Next(hint), time, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(failOver ?? _backoff.Next(hint), time, cancellationToken).ConfigureAwait(false);
         }
     }
 
-    private async Task<(SessionEnd End, bool Welcomed)> DialAsync(CancellationToken cancellationToken)
+    /// <summary>The short wait before another member is dialled; null if there is none, or if each was tried so without a session that was stable.</summary>
+    private TimeSpan? FailOver(SessionEnd end)
     {
-        if (_targets.Next() is not { } target)
+        if (end.Verdict != Verdict.DialAgain || ++_failedOver > _targets.Others(_lost) + 1 || _targets.Others(_lost) == 0)
+            return null;
+        // A member that drains sends its nodes away in groups: they are spread already.
+        return end.Reason == DisconnectReason.Drain ? TimeSpan.Zero : FailOverSpread * _random.NextDouble();
+    }
+
+    private async Task<(SessionEnd End, bool Welcomed)> DialAsync(HubTarget? target, CancellationToken cancellationToken)
+    {
+        if (target is null)
             return (Report(SessionEnd.Broken(NoLocalHub), options.HubDataDirectory!, welcomed: false), false);
         if (_revoked is not null && _revoked == target.Token)
             return (new SessionEnd(Verdict.TokenRevoked, "the token was revoked"), false);
@@ -89,7 +116,7 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
         SessionEnd end;
         try
         {
-            log.Dialling(target.Address.Authority);
+            log.Dialling(target.Address.Uri.Authority);
             (end, welcomed) = await CallAsync(target, () => welcomed = true, cancellationToken).ConfigureAwait(false);
         }
         catch (DisconnectedException e)
@@ -116,12 +143,12 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
             _revoked = target.Token ?? "";
         if (welcomed)
             _lastDisconnect = end.Cause;
-        return (Report(end, target.Address.Authority, welcomed), welcomed);
+        return (Report(end, target.Address.Uri.Authority, welcomed), welcomed);
     }
 
     private async Task<(SessionEnd End, bool Welcomed)> CallAsync(HubTarget target, Action onWelcome, CancellationToken cancellationToken)
     {
-        using var channel = GrpcChannel.ForAddress(target.Address, new GrpcChannelOptions { HttpHandler = Handler(), DisposeHttpClient = true });
+        using var channel = GrpcChannel.ForAddress(target.Address.Uri, new GrpcChannelOptions { HttpHandler = Handler(target, _targets.AreSeveral), DisposeHttpClient = true });
         var headers = new Metadata();
         if (target.Token is { } token)
             headers.Add("authorization", "Bearer " + token);
@@ -135,12 +162,16 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
             _contacts++;
             _takeOver = false;
             _logged.Clear();
+            _lost = HubAddress.TryParse(welcome.Members?.Self, out var self) ? [target.Address, self] : [target.Address];
+            Learn(welcome.Members, target);
             owner.Welcomed(welcome);
-            log.Connected(welcome.HubMember, target.Address.Authority, welcome.SessionEpoch, welcome.HubVersion, welcome.HeartbeatIntervalMs);
+            log.Connected(welcome.HubMember, target.Address.Uri.Authority, welcome.SessionEpoch, welcome.HubVersion, welcome.HeartbeatIntervalMs);
             Volatile.Write(ref _session, session);
             foreach (var message in owner.Repeat())
                 session.Say(message);
-            return (await session.RunAsync(welcome, owner.HandleAsync).ConfigureAwait(false), true);
+            var end = await session.RunAsync(welcome, HandleAsync).ConfigureAwait(false);
+            Learn(end.Members, target);
+            return (end, true);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -151,6 +182,20 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
             Volatile.Write(ref _session, null);
             await aborting.CancelAsync().ConfigureAwait(false);
         }
+
+        ValueTask HandleAsync(ConnectResponse message, Outbox outbox, CancellationToken cancelled)
+        {
+            if (message.Members is not { } members)
+                return owner.HandleAsync(message, outbox, cancelled);
+            Learn(members, target);
+            return ValueTask.CompletedTask;
+        }
+    }
+
+    private void Learn(HubMembers? members, HubTarget by)
+    {
+        if (members is not null)
+            _targets.Learn(members, by);
     }
 
     private SessionEnd Report(SessionEnd end, string address, bool welcomed)
@@ -179,12 +224,14 @@ internal sealed class HubUplink(NodeOptions options, StreamTable table, IUplinkO
         return end;
     }
 
-    private static SocketsHttpHandler Handler() => new()
+    // With others to go to, a member that hangs or is cut off is given up sooner.
+    private SocketsHttpHandler Handler(HubTarget target, bool others) => new()
     {
-        ConnectTimeout = TimeSpan.FromSeconds(5),
+        SslOptions = target.DataDirectory is { } directory ? HubTrust.OfLocalHub(directory) : HubTrust.OfAuthority(options.AuthorityFile),
+        ConnectTimeout = TimeSpan.FromSeconds(others ? 3 : 5),
         EnableMultipleHttp2Connections = true,
-        KeepAlivePingDelay = TimeSpan.FromSeconds(30),
-        KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
+        KeepAlivePingDelay = TimeSpan.FromSeconds(others ? 10 : 30),
+        KeepAlivePingTimeout = TimeSpan.FromSeconds(others ? 5 : 20),
         PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
         // A proxy for web pages speaks no cleartext HTTP/2 and has no business between a node and its hub.
         UseProxy = false,

@@ -29,7 +29,8 @@ internal enum Verdict
 /// <param name="Cause">In words, at most 255 characters.</param>
 /// <param name="RetryAfter">The hub's hint; zero for none.</param>
 /// <param name="Reason">The hub's reason, if it gave one.</param>
-internal sealed record SessionEnd(Verdict Verdict, string Cause, TimeSpan RetryAfter = default, DisconnectReason Reason = DisconnectReason.Unspecified)
+/// <param name="Members">The other members, if the hub named them.</param>
+internal sealed record SessionEnd(Verdict Verdict, string Cause, TimeSpan RetryAfter = default, DisconnectReason Reason = DisconnectReason.Unspecified, HubMembers? Members = null)
 {
     private const int MaxCause = 255;
 
@@ -43,7 +44,7 @@ internal sealed record SessionEnd(Verdict Verdict, string Cause, TimeSpan RetryA
             _ => Verdict.DialAgain,
         };
         var words = disconnect.Message.Length == 0 ? disconnect.Reason.ToString() : $"{disconnect.Reason}: {disconnect.Message}";
-        return new SessionEnd(verdict, Cut(words), TimeSpan.FromMilliseconds(disconnect.RetryAfterMs), disconnect.Reason);
+        return new SessionEnd(verdict, Cut(words), TimeSpan.FromMilliseconds(disconnect.RetryAfterMs), disconnect.Reason, disconnect.Members);
     }
 
     /// <summary>Reads a failed call.</summary>
@@ -60,6 +61,8 @@ internal sealed record SessionEnd(Verdict Verdict, string Cause, TimeSpan RetryA
             (StatusCode.Unauthenticated or StatusCode.PermissionDenied, _) => Verdict.TokenRefused,
             _ => Verdict.DialAgain,
         };
+        if (TransportFault.Explain(failure.Status.DebugException) is { } fault)
+            return Broken(fault);
         var words = failure.Status.Detail.Length == 0 ? failure.StatusCode.ToString() : $"{failure.StatusCode}: {failure.Status.Detail}";
         return new SessionEnd(verdict, Cut(words), retry, verdict == Verdict.SentAway ? DisconnectReason.Fenced : DisconnectReason.Unspecified);
     }

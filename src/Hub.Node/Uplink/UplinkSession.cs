@@ -10,8 +10,10 @@ namespace Hub.Node.Uplink;
 /// </summary>
 internal sealed class UplinkSession : IDisposable
 {
-    /// <summary>How long the hub may take to answer hello.</summary>
+    /// <summary>How long the hub may take to answer hello, or to say again that it still waits.</summary>
     public static readonly TimeSpan WelcomeTimeout = TimeSpan.FromSeconds(10);
+    /// <summary>How long a hub that says so may let the node wait: longer than a dead member's partitions take to live elsewhere.</summary>
+    public static readonly TimeSpan MostWaiting = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan FarewellTimeout = TimeSpan.FromSeconds(2);
     private const double BeatJitter = 0.1;
 
@@ -59,10 +61,18 @@ internal sealed class UplinkSession : IDisposable
             // A hub that refuses at once may reset the stream while hello is on its way; the status says why, and is read next.
         }
 
-        var next = _call.ResponseStream.MoveNext(_ending.Token);
-        await WithinAsync(next).ConfigureAwait(false);
-        if (!await next.ConfigureAwait(false))
-            throw new ProtocolException("the hub ended the call without a welcome");
+        var began = _time.GetTimestamp();
+        do
+        {
+            var next = _call.ResponseStream.MoveNext(_ending.Token);
+            await WithinAsync(next).ConfigureAwait(false);
+            if (!await next.ConfigureAwait(false))
+                throw new ProtocolException("the hub ended the call without a welcome");
+            if (_time.GetElapsedTime(began) > MostWaiting)
+                throw new TimeoutException();
+        }
+        while (_call.ResponseStream.Current.Waiting is not null);
+
         return _call.ResponseStream.Current switch
         {
             { Welcome: { } welcome } => welcome,
@@ -140,6 +150,8 @@ internal sealed class UplinkSession : IDisposable
                     break;
                 case ConnectResponse.MessageOneofCase.Welcome:
                     return SessionEnd.Broken("the hub said welcome twice");
+                case ConnectResponse.MessageOneofCase.Waiting:
+                    break;
                 default:
                     await handle(message, _outbox, _ending.Token).ConfigureAwait(false);
                     break;

@@ -371,6 +371,91 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
         LoseNode(next).Hello.Streams.ShouldBeEmpty();
     }
 
+    [Fact]
+    public void A_question_that_nobody_has_is_repeated_and_one_that_a_partition_has_is_not()
+    {
+        var bridge = Start();
+        var first = _registry.ExpectMsg<Attach>(Bound);
+        Advance(TimeSpan.FromSeconds(1));
+        // Sent to a member that had just died: the same question, so that nobody answers it twice.
+        _registry.ExpectMsg<Attach>(Bound).ShouldBe(first);
+        bridge.Tell(new AttachTaken(first.Ask));
+        bridge.Tell(new AttachTaken(first.Ask + 1));
+        // Handled before the clock moves.
+        bridge.Tell(new Identify(1), TestActor);
+        ExpectMsg<ActorIdentity>(Bound);
+        Advance(TimeSpan.FromSeconds(20));
+        _registry.ExpectNoMsg(Moment);
+        // It may have died with the question in its hands.
+        AdvanceUntil<Attach>(_registry, TimeSpan.FromSeconds(1), 20).Ask.ShouldBe(first.Ask + 1);
+    }
+
+    [Fact]
+    public void Partitions_of_an_older_build_are_not_asked_the_same_twice()
+    {
+        Hub.Members.SetLowestWire(1);
+        Start();
+        var first = _registry.ExpectMsg<Attach>(Bound);
+        Advance(TimeSpan.FromSeconds(20));
+        _registry.ExpectNoMsg(Moment);
+        AdvanceUntil<Attach>(_registry, TimeSpan.FromSeconds(1), 20).Ask.ShouldBe(first.Ask + 1);
+    }
+
+    [Theory]
+    [InlineData(1u, ErrorReasons.NotReady, true)]
+    [InlineData(0u, ErrorReasons.NotReady, false)]
+    [InlineData(1u, ErrorReasons.StoreUnavailable, false)]
+    public void A_partition_that_is_not_there_is_asked_anew_while_the_node_waits(uint protocol, string reason, bool waits)
+    {
+        var hello = Hello();
+        hello.Protocol = protocol;
+        var bridge = Sys.ActorOf(NodeBridgeActor.Props(hello, _wire, _registry.Ref, Hub));
+        Watch(bridge);
+        var first = _registry.ExpectMsg<Attach>(Bound);
+        bridge.Tell(new AttachRefused(new Failure(FailureKind.Unavailable, reason, "words")));
+        if (waits)
+        {
+            AdvanceUntil<Attach>(_registry, TimeSpan.FromMilliseconds(100), 20, a => a.Ask > first.Ask);
+            _wire.Completed.ShouldBe(0);
+            return;
+        }
+
+        ExpectTerminated(bridge, Bound);
+        _wire.Failure!.Reason.ShouldBe(reason);
+    }
+
+    [Theory]
+    [InlineData(1u, true)]
+    [InlineData(1u, false)]
+    [InlineData(0u, false)]
+    public void Who_waits_is_told_so_and_keeps_others_waiting_only_while_its_partition_has_it(uint protocol, bool taken)
+    {
+        var hello = Hello();
+        hello.Protocol = protocol;
+        var bridge = Sys.ActorOf(NodeBridgeActor.Props(hello, _wire, _registry.Ref, Hub));
+        var ask = _registry.ExpectMsg<Attach>(Bound).Ask;
+        if (taken)
+            bridge.Tell(new AttachTaken(ask));
+        // Handled before the clock moves.
+        bridge.Tell(new Identify(1), TestActor);
+        ExpectMsg<ActorIdentity>(Bound);
+        Advance(TimeSpan.FromSeconds(2));
+        if (protocol > 0)
+            Said(m => m.Waiting);
+        Advance(TimeSpan.FromSeconds(3));
+        if (protocol > 0)
+            Said(m => m.Waiting);
+        bridge.Tell(new Identify(2), TestActor);
+        ExpectMsg<ActorIdentity>(Bound);
+        (_wire.Waited > 0).ShouldBe(protocol > 0 && !taken);
+        bridge.Tell(new Attached(1, [], CreateTestProbe().Ref));
+        Said(m => m.Welcome);
+        Advance(TimeSpan.FromSeconds(4));
+        bridge.Tell(new Identify(3), TestActor);
+        ExpectMsg<ActorIdentity>(Bound);
+        _wire.Take(m => m.Waiting).ShouldBeNull("it waits no longer");
+    }
+
     private sealed class Wire : INodeOutbound
     {
         private readonly ConcurrentQueue<ConnectResponse> _sent = new();
@@ -418,6 +503,10 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
             _sent.Enqueue(message.Clone());
             return true;
         }
+
+        public int Waited { get; private set; }
+
+        void INodeOutbound.Waits() => Waited++;
 
         void INodeOutbound.Processed() => Interlocked.Increment(ref _processed);
 

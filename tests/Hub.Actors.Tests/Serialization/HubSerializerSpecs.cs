@@ -1,6 +1,7 @@
 using Akka.Serialization;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
+using Hub.Actors.Members;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
 using Hub.Actors.Serialization;
@@ -46,6 +47,10 @@ public sealed class HubSerializerSpecs : ActorSpec
         ["c23"] = "TokenList",
         ["c24"] = "TokenRevoked",
         ["c25"] = "WatchTokens",
+        ["c40"] = "TellFacts",
+        ["c41"] = "StopMember",
+        ["c42"] = "StopTaken",
+        ["c43"] = "AttachTaken",
     };
 
     public static TheoryData<string> StoredManifests => [.. HubSerializer.Stored.Keys];
@@ -61,7 +66,7 @@ public sealed class HubSerializerSpecs : ActorSpec
         foreach (var sample in samples)
         {
             var back = RoundTrip(sample);
-            if (sample is Attached or Progress or PartitionNodes or TokenList)
+            if (sample is Attached or Progress or PartitionNodes or TokenList or TellFacts)
                 Parts(back).ShouldBe(Parts(sample));
             else
                 back.ShouldBe(sample);
@@ -135,6 +140,7 @@ public sealed class HubSerializerSpecs : ActorSpec
         Attached m => (m.Epoch, string.Join(',', m.Positions), m.NodeActor),
         Progress m => (m.Epoch, string.Join(',', m.Positions)),
         PartitionNodes m => (m.Partition, string.Join(',', m.Nodes)),
+        TellFacts m => (m.Facts with { Unreachable = [] }, string.Join(',', m.Facts.Unreachable)),
         TokenList m => string.Join(',', m.Tokens),
         _ => message,
     };

@@ -4,6 +4,7 @@ using AkkaHub.V1;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
 using Hub.Actors.History;
+using Hub.Actors.Members;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
 using Hub.Actors.Tokens;
@@ -27,7 +28,8 @@ internal static class Samples
             new NodeReply(new OpenTerminalResponse { Terminal = new Terminal { Name = "nodes/n1/terminals/main" } }),
             new NodeFailure(failure),
             new NodeFailure(new Failure(FailureKind.NotFound, "R", "words")),
-            new Attach("n1", new NodeHello { Name = "n1", InstanceId = Id, Labels = { ["a"] = "b" } }, actor, 7, true),
+            new Attach("n1", new NodeHello { Name = "n1", InstanceId = Id, Labels = { ["a"] = "b" } }, actor, 7, true, 3),
+            new AttachTaken(3),
             new Attached(9, positions, actor),
             new AttachRefused(failure),
             new FromNode(3, new ConnectRequest { TerminalGap = new TerminalGap { Incarnation = Id, ToOffset = 4 } }),
@@ -51,6 +53,9 @@ internal static class Samples
             new TokenList([Token().Token]),
             new TokenRevoked(true),
             WatchTokens.Instance,
+            new TellFacts(new MemberFacts("h:5100", "0.1.0", 12, 3, 4, 5, true, ["h:5110"])),
+            new StopMember(MemberStop.Leave),
+            StopTaken.Instance,
         ];
     }
 

@@ -240,6 +240,11 @@ public sealed class FakeService(Script script) : HubService.HubServiceBase
     public override Task<RevokeTokenResponse> RevokeToken(RevokeTokenRequest r, ServerCallContext c) => Unary<RevokeTokenResponse>(r, c);
 
     /// <inheritdoc/>
+    public override Task<ListMembersResponse> ListMembers(ListMembersRequest r, ServerCallContext c) => Unary<ListMembersResponse>(r, c);
+    /// <inheritdoc/>
+    public override Task<ChangeMemberResponse> ChangeMember(ChangeMemberRequest r, ServerCallContext c) => Unary<ChangeMemberResponse>(r, c);
+
+    /// <inheritdoc/>
     public override Task FollowHistory(FollowHistoryRequest r, IServerStreamWriter<FollowHistoryResponse> w, ServerCallContext c) => Stream(r, w, c, script.Follow);
     /// <inheritdoc/>
     public override Task RunCommand(RunCommandRequest r, IServerStreamWriter<RunCommandResponse> w, ServerCallContext c) => Stream(r, w, c, script.Run);

@@ -2,6 +2,7 @@ using Hub.Node.Logging;
 using Hub.Node.State;
 using Hub.Node.Uplink;
 using Hub.Protocol;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Hub.Node.Tests.State;
 
@@ -150,17 +151,54 @@ public sealed class StateSpecs : IDisposable
     {
         new LocalHub(1, "http://127.0.0.1:7", "", "1").Write(_directory);
         await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.TokenFileName), "owners\n");
-        var targets = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory)));
-        var withToken = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_TOKEN", "given")));
-        targets.Next().ShouldBeNull("no hub holds the lock");
-        withToken.Next().ShouldBeNull("whoever listens on the port meanwhile may not be the hub");
+        var learned = new LearnedMembers(_directory, NullLogger.Instance);
+        var targets = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory)), learned, Random.Shared);
+        var withToken = new HubTargets(Read(new(), ("AKKAHUB_DATA_DIR", _directory), ("AKKAHUB_TOKEN", "given")), learned, Random.Shared);
+        Next(targets).ShouldBeNull("no hub holds the lock");
+        Next(withToken).ShouldBeNull("whoever listens on the port meanwhile may not be the hub");
         using var held = new FileStream(Path.Combine(_directory, LocalHub.LockFileName), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        targets.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "owners"));
-        withToken.Next().ShouldBe(new HubTarget(new Uri("http://127.0.0.1:7"), "given"));
+        var local = new HubAddress(new Uri("http://127.0.0.1:7"));
+        Next(targets).ShouldBe(new HubTarget(local, "owners", _directory));
+        Next(withToken).ShouldBe(new HubTarget(local, "given", _directory));
+        // Of its members it teaches this agent nobody: the owner's token is no other's.
+        targets.Learn(new AkkaHub.V1.HubMembers { Addresses = { "127.0.0.1:8" } }, new HubTarget(local, "owners", _directory));
+        targets.AreSeveral.ShouldBeFalse();
         new LocalHub(1, "http://hub.example:7", "", "1").Write(_directory);
-        targets.Next().ShouldBeNull("that is another machine");
+        Next(targets).ShouldBeNull("that is another machine");
+        new LocalHub(1, "https://192.0.2.7:7", "", "1").Write(_directory);
+        Next(targets).ShouldBeNull("nobody knows who answers there");
+        new LocalHub(1, "https://192.0.2.7:7", "", "1") { Certificates = ["ab"] }.Write(_directory);
+        Next(targets).ShouldBe(new HubTarget(new HubAddress(new Uri("https://192.0.2.7:7")), "owners", _directory));
         await File.WriteAllTextAsync(Path.Combine(_directory, LocalHub.FileName), "{}");
-        targets.Next().ShouldBeNull("it names no address");
+        Next(targets).ShouldBeNull("it names no address");
+
+        static HubTarget? Next(HubTargets targets)
+        {
+            targets.BeginRound([]);
+            targets.TryNext(out var target).ShouldBeTrue();
+            targets.TryNext(out _).ShouldBeFalse("there is no other");
+            return target;
+        }
+    }
+
+    [Fact]
+    public void The_authority_is_a_file_of_certificates_and_for_given_addresses()
+    {
+        var file = Path.Combine(_directory, "ca.pem");
+        File.WriteAllText(file, "nothing");
+        List<string> errors = [];
+        NodeOptionsReader.Read(new() { Hub = "https://one:1", Authority = file }, _ => null, errors).ShouldBeNull();
+        NodeOptionsReader.Read(new() { Hub = "https://one:1" }, n => n == "AKKAHUB_CA" ? "/nowhere/ca.pem" : null, errors).ShouldBeNull();
+        errors.Count.ShouldBe(2);
+        errors[0].ShouldBe($"--ca '{file}': there is no certificate in it");
+        errors[1].ShouldStartWith("AKKAHUB_CA '/nowhere/ca.pem': ");
+        using var key = System.Security.Cryptography.ECDsa.Create();
+        var request = new System.Security.Cryptography.X509Certificates.CertificateRequest("CN=ca", key, System.Security.Cryptography.HashAlgorithmName.SHA256);
+        using var authority = request.CreateSelfSigned(TimeProvider.System.GetUtcNow(), TimeProvider.System.GetUtcNow().AddDays(1));
+        File.WriteAllText(file, authority.ExportCertificatePem());
+        Read(new() { Hub = "https://one:1", Authority = file }).AuthorityFile.ShouldBe(file);
+        Read(new() { Hub = "https://one:1" }, ("AKKAHUB_CA", file)).AuthorityFile.ShouldBe(file);
+        Read(new(), ("AKKAHUB_CA", "/nowhere/ca.pem")).AuthorityFile.ShouldBeNull("the hub of a data directory is known by its certificate");
     }
 
     [Theory]

@@ -111,7 +111,7 @@ internal sealed class FakeSession(IAsyncStreamReader<ConnectRequest> requests, I
     }
 
     /// <summary>Takes hello and answers welcome; each stream of hello goes on from where it is asked to.</summary>
-    public async Task<NodeHello> WelcomeAsync(Func<LiveStream, StreamFlow?>? flow = null, uint beatMs = 60_000, uint maxOutput = 32 * 1024)
+    public async Task<NodeHello> WelcomeAsync(Func<LiveStream, StreamFlow?>? flow = null, uint beatMs = 60_000, uint maxOutput = 32 * 1024, HubMembers? members = null)
     {
         Hello = (await NextAsync()).Hello.ShouldNotBeNull();
         var welcome = new NodeWelcome
@@ -120,6 +120,7 @@ internal sealed class FakeSession(IAsyncStreamReader<ConnectRequest> requests, I
             HeartbeatIntervalMs = beatMs,
             HubMember = "fake",
             HubVersion = "test",
+            Members = members,
             Limits = new NodeLimits { MaxOutputBytes = maxOutput, MaxTerminals = 16, MaxRunningCommands = 32 },
         };
         flow ??= s => Everything(s.Incarnation, s.FirstOffset);
@@ -146,9 +147,9 @@ internal sealed class FakeSession(IAsyncStreamReader<ConnectRequest> requests, I
         new() { Incarnation = incarnation, AckOffset = ack, LimitOffset = long.MaxValue, LimitMessages = long.MaxValue };
 
     /// <summary>Ends the call in order, after a last message.</summary>
-    public async Task DisconnectAsync(DisconnectReason reason, uint retryAfterMs = 0)
+    public async Task DisconnectAsync(DisconnectReason reason, uint retryAfterMs = 0, HubMembers? members = null)
     {
-        await SayAsync(new ConnectResponse { Disconnect = new HubDisconnect { Reason = reason, Message = "test", RetryAfterMs = retryAfterMs } });
+        await SayAsync(new ConnectResponse { Disconnect = new HubDisconnect { Reason = reason, Message = "test", RetryAfterMs = retryAfterMs, Members = members } });
         _ended.TrySetResult();
     }
 

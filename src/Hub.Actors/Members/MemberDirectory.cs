@@ -1,0 +1,39 @@
+using AkkaHub.V1;
+
+namespace Hub.Actors.Members;
+
+/// <summary>
+/// What this member's actors and services ask about the members without asking an actor. Filled by <see cref="MembersActor"/>; thread-safe.
+/// A hub by itself, and a spec without a cluster, is its only member.
+/// </summary>
+public sealed class MemberDirectory
+{
+    /// <summary>Most addresses a node is told.</summary>
+    public const int MaxAddresses = 64;
+
+    private HubMembers? _known;
+    private HubMembers? _elsewhere;
+    private int _lowestWire = HubVersion.Wire;
+
+    /// <summary>The lowest wire version among the members, those that are joining or leaving included, and no more than the store has recorded.</summary>
+    public int LowestWire => Volatile.Read(ref _lowestWire);
+
+    /// <summary>Whether every member reads forms that came with a version.</summary>
+    public bool AllRead(int version) => LowestWire >= version;
+
+    /// <summary>What nodes are told of the members; null for a hub by itself. Not changed after it is given.</summary>
+    public HubMembers? Known => Volatile.Read(ref _known);
+
+    /// <summary>The same without this member; null if there is no other that takes nodes.</summary>
+    public HubMembers? Elsewhere => Volatile.Read(ref _elsewhere);
+
+    internal void SetLowestWire(int version) => Volatile.Write(ref _lowestWire, version);
+
+    internal void Set(HubMembers? known)
+    {
+        var others = known is null ? null : new HubMembers { Self = known.Self };
+        others?.Addresses.Add(known!.Addresses.Where(a => a != known.Self));
+        Volatile.Write(ref _elsewhere, others is { Addresses.Count: > 0 } ? others : null);
+        Volatile.Write(ref _known, known);
+    }
+}

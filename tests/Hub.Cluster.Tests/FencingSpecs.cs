@@ -1,0 +1,249 @@
+using System.Diagnostics;
+using AkkaHub.V1;
+using Grpc.Core;
+using Hub.Load.Processes;
+using Hub.SystemTests.Harness;
+using Xunit.Abstractions;
+
+namespace Hub.ClusterTests;
+
+/// <summary>A member that others go on without stops at once and writes nothing more; one that is only slow is left alone.</summary>
+public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
+    private const int Stop = 19;
+    private const int Continue = 18;
+    private const int Downed = 6;
+
+    private static readonly Dictionary<string, string?> RoomForAll = new() { ["AKKAHUB_HISTORY_MAX_BYTES"] = "16777216", ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000" };
+
+    private HubClient? _client;
+
+    public void Dispose() => _client?.Dispose();
+
+    [SkippableFact]
+    public async Task A_member_that_is_fenced_in_the_store_ends_its_streams_and_itself_and_the_others_go_on()
+    {
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var (agent, writer) = await StartWriterAsync(workspace, cluster, cluster.Addresses);
+        var fenced = cluster.Members[0];
+        using var client = new HubClient(fenced);
+        using var watched = client.Service.WatchEvents(new WatchEventsRequest { Follow = true }, client.Headers);
+        await watched.ResponseHeadersAsync;
+        var ended = Should.ThrowAsync<RpcException>(async () =>
+        {
+            while (await watched.ResponseStream.MoveNext(CancellationToken.None))
+            {
+            }
+        });
+        await cluster.QueryAsync($"UPDATE akkahub_member SET fenced = true WHERE address = '127.0.0.1:{fenced.RemotePort}'");
+        (await ended.WaitAsync(Patience)).StatusCode.ShouldBe(StatusCode.Unavailable);
+        (await fenced.Child.WaitForExitAsync(Patience)).ShouldBe(Downed);
+        await GoesOnAsync(cluster.Members[1], agent, writer);
+        await FinishAsync(cluster, cluster.Members.Skip(1), agent, writer);
+    }
+
+    /// <summary>The zombie's own way out: what it is told by the others, with a store that answers nobody.</summary>
+    [SkippableFact]
+    public async Task A_member_that_was_downed_ends_although_the_store_hangs()
+    {
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var zombie = cluster.Members[0];
+        zombie.Child.Send(Stop);
+        await LogHasAsync(cluster.Members[1], "was downed and is fenced");
+        var server = await ServerProcessesAsync(cluster);
+        foreach (var pid in server)
+            ChildProcess.Send(pid, Stop);
+        try
+        {
+            zombie.Child.Send(Continue);
+            (await zombie.Child.WaitForExitAsync(Patience)).ShouldBe(Downed);
+        }
+        finally
+        {
+            foreach (var pid in server)
+                ChildProcess.Send(pid, Continue);
+        }
+
+        await LogHasAsync(zombie, "Stops serving at once");
+    }
+
+    /// <summary>A write that is on its way and does not end while its partition is to move.</summary>
+    [SkippableFact]
+    public async Task A_write_that_is_held_up_while_its_partition_moves_lands_before_its_successor_begins_or_never()
+    {
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var (agent, writer) = await StartWriterAsync(workspace, cluster, cluster.Addresses);
+        var holder = await HolderAsync(cluster);
+        workspace.Say($"the partition is on {holder.LogFile}");
+        var released = cluster.QueryAsync("BEGIN; LOCK TABLE journal IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(25); COMMIT");
+        await QueryUntilAsync(cluster, "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'journal'::regclass AND NOT granted", "t");
+        var code = await holder.TerminateAsync(Patience);
+        await LogHasAsync(holder, "has to move, and after");
+        code.ShouldBe(Downed);
+        released.IsCompleted.ShouldBeFalse("it leaves without waiting for the write");
+        await released;
+        var other = cluster.Members.First(m => m != holder);
+        await GoesOnAsync(other, agent, writer);
+        await holder.StartAndWaitAsync(Patience);
+        await FinishAsync(cluster, cluster.Members, agent, writer);
+        foreach (var member in cluster.Members)
+            (await File.ReadAllTextAsync(member.LogFile)).ShouldNotContain("23505", Case.Sensitive, "the unique key is the last line, and was not needed");
+    }
+
+    [SkippableFact]
+    public async Task While_the_store_is_away_nobody_is_taken_for_dead_and_all_goes_on_when_it_is_back()
+    {
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var (agent, writer) = await StartWriterAsync(workspace, cluster, cluster.Addresses);
+        var uids = await cluster.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member");
+        await cluster.Server.StopAsync();
+        workspace.Say($"the server is away, the writer at {writer.Written}");
+        foreach (var member in cluster.Members)
+            await NotReadyAsync(member, "store");
+        await Task.Delay(TimeSpan.FromSeconds(TestSettings.Long ? 60 : 10));
+        await cluster.Server.StartAsync();
+        foreach (var member in cluster.Members)
+            await member.WaitForReadyAsync(Patience);
+        await GoesOnAsync(cluster.Members[1], agent, writer);
+        workspace.Say($"goes on, the writer at {writer.Written}");
+        (await cluster.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member WHERE NOT fenced")).ShouldBe(uids);
+        await FinishAsync(cluster, cluster.Members, agent, writer);
+    }
+
+    /// <summary>Twice as many busy processes as processors, at the same priority.</summary>
+    [SkippableFact]
+    public async Task Busy_processors_cost_no_member()
+    {
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var (agent, writer) = await StartWriterAsync(workspace, cluster, cluster.Addresses);
+        var seconds = TestSettings.Long ? 60 : 10;
+        var busy = Enumerable.Range(0, Environment.ProcessorCount * 2)
+            .Select(_ => Process.Start(new ProcessStartInfo("sh", ["-c", $"exec timeout {seconds} sh -c 'while :; do :; done'"]))!).ToArray();
+        try
+        {
+            foreach (var process in busy)
+                await process.WaitForExitAsync();
+        }
+        finally
+        {
+            foreach (var process in busy)
+            {
+                if (!process.HasExited)
+                    process.Kill(entireProcessTree: true);
+                process.Dispose();
+            }
+        }
+
+        await GoesOnAsync(cluster.Members[1], agent, writer);
+        (await cluster.QueryAsync("SELECT count(*) FROM akkahub_member WHERE NOT fenced")).ShouldBe("3");
+        await FinishAsync(cluster, cluster.Members, agent, writer);
+    }
+
+    private async Task<(string Node, WriterTerminal Writer)> StartWriterAsync(Workspace workspace, TestCluster cluster, IReadOnlyList<Uri> members)
+    {
+        // The writer asks through it until the test ends; not through one that a test puts an end to.
+        var client = _client = new HubClient(cluster.Members[2]);
+        var token = await TestCluster.NodeTokenAsync(client);
+        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Wait = true, Members = members, Token = token });
+        await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
+        var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name, WriterTerminal.Options(workspace, seed: 7) with { MostBytes = 4 * 1024 * 1024 });
+        await GoesOnAsync(cluster.Members[0], agent.Name, writer);
+        foreach (var line in cluster.Members.SelectMany(m => File.ReadAllLines(m.LogFile)).Where(l => l.Contains("Ready after", StringComparison.Ordinal)))
+            workspace.Say(line);
+        return (agent.Name, writer);
+    }
+
+    // Who has the partition: the node's actor says that its session began.
+    private static async Task<HubProcess> HolderAsync(TestCluster cluster)
+    {
+        using var late = new CancellationTokenSource(Patience);
+        while (true)
+        {
+            foreach (var member in cluster.Members)
+            {
+                if ((await File.ReadAllTextAsync(member.LogFile, late.Token)).Contains(": session ", StringComparison.Ordinal))
+                    return member;
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+        }
+    }
+
+    private static async Task GoesOnAsync(HubProcess member, string node, WriterTerminal writer)
+    {
+        using var client = new HubClient(member);
+        var at = writer.Written;
+        using var late = new CancellationTokenSource(Patience);
+        while (true)
+        {
+            try
+            {
+                if ((await client.FindTerminalAsync(node, writer.Name)) is { } terminal && (terminal.EndOffset > at || terminal.State != TerminalState.Live))
+                    return;
+            }
+            catch (RpcException e) when (e.StatusCode is StatusCode.Aborted or StatusCode.NotFound or StatusCode.DeadlineExceeded)
+            {
+                // Its partition is on its way.
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+        }
+    }
+
+    private static async Task FinishAsync(TestCluster cluster, IEnumerable<HubProcess> members, string node, WriterTerminal writer)
+    {
+        writer.Stop();
+        var written = await writer.FinishAsync(Patience);
+        foreach (var member in members)
+        {
+            using var client = new HubClient(member);
+            await client.WaitForTerminalAsync(node, writer.Name, t => t.State != TerminalState.Live, Patience);
+            Whole.Check(await client.ReadAllAsync(node, writer.Name), written);
+            member.Child.HasExited.ShouldBeFalse();
+        }
+
+        foreach (var member in cluster.Members)
+            (await File.ReadAllTextAsync(member.LogFile)).ShouldNotContain($"Node {node} is offline");
+    }
+
+    private static async Task NotReadyAsync(HubProcess member, string because)
+    {
+        using var http = new HttpClient();
+        using var late = new CancellationTokenSource(Patience);
+        while (true)
+        {
+            using var answer = await http.GetAsync(new Uri($"http://127.0.0.1:{member.HttpPort}/readyz"), late.Token);
+            if (!answer.IsSuccessStatusCode && (await answer.Content.ReadAsStringAsync(late.Token)).Contains(because, StringComparison.Ordinal))
+                return;
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+        }
+    }
+
+    private static async Task QueryUntilAsync(TestCluster cluster, string sql, string wanted)
+    {
+        using var late = new CancellationTokenSource(Patience);
+        while (await cluster.QueryAsync(sql) != wanted)
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+    }
+
+    private static async Task<IReadOnlyList<int>> ServerProcessesAsync(TestCluster cluster)
+    {
+        var directory = await cluster.QueryAsync("SHOW data_directory");
+        var postmaster = int.Parse((await File.ReadAllLinesAsync(Path.Combine(directory, "postmaster.pid")))[0], System.Globalization.CultureInfo.InvariantCulture);
+        var sessions = await cluster.QueryAsync("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
+        return [postmaster, .. sessions.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(p => int.Parse(p, System.Globalization.CultureInfo.InvariantCulture))];
+    }
+
+    private static async Task LogHasAsync(HubProcess hub, string text)
+    {
+        using var late = new CancellationTokenSource(Patience);
+        while (!(await File.ReadAllTextAsync(hub.LogFile)).Contains(text, StringComparison.Ordinal))
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+    }
+}

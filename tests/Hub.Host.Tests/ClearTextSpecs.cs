@@ -1,0 +1,96 @@
+using System.IO.Pipelines;
+using System.Text;
+using Hub.Host.Hosting;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Time.Testing;
+using static Hub.Host.Tests.TestSupport;
+
+namespace Hub.Host.Tests;
+
+/// <summary>What becomes of a connection to a listener of TLS by its first bytes.</summary>
+public sealed class ClearTextSpecs
+{
+    private readonly FakeTimeProvider _time = new();
+    private readonly Pipe _fromClient = new();
+    private readonly Pipe _toClient = new();
+    private readonly TaskCompletionSource<byte> _passed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    [Fact]
+    public async Task A_handshake_is_passed_on_whole()
+    {
+        var (_, done) = Come();
+        await SendAsync([22, 3, 1]);
+        (await _passed.Task.WaitAsync(Patience)).ShouldBe((byte)22);
+        await done.WaitAsync(Patience);
+    }
+
+    [Fact]
+    public async Task Clear_text_is_answered_in_its_own_protocol_and_let_go()
+    {
+        var (_, done) = Come();
+        await SendAsync(Encoding.ASCII.GetBytes("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+        var answer = (await _toClient.Reader.ReadAtLeastAsync(18).AsTask().WaitAsync(Patience)).Buffer.FirstSpan.ToArray();
+        answer[..9].ShouldBe(new byte[] { 0, 0, 0, 4, 0, 0, 0, 0, 0 }, "an empty SETTINGS comes first");
+        answer[12].ShouldBe((byte)7, "GOAWAY");
+        answer[18..26].ShouldBe(new byte[] { 0, 0, 0, 0, 0, 0, 0, 0xc }, "of INADEQUATE_SECURITY, nothing done");
+        answer.Length.ShouldBe(9 + 9 + answer[11]);
+        await _fromClient.Writer.CompleteAsync();
+        await done.WaitAsync(Patience);
+        _passed.Task.IsCompleted.ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_browser_is_told_in_words()
+    {
+        var (_, done) = Come();
+        await SendAsync("GET / HTTP/1.1\r\nHost: hub\r\n\r\n"u8.ToArray());
+        Encoding.ASCII.GetString((await _toClient.Reader.ReadAsync().AsTask().WaitAsync(Patience)).Buffer.FirstSpan).ShouldStartWith("HTTP/1.1 400 ");
+        // Who does not go by itself is let go.
+        done.IsCompleted.ShouldBeFalse();
+        using var over = new CancellationTokenSource(Patience);
+        while (!done.IsCompleted)
+        {
+            over.Token.ThrowIfCancellationRequested();
+            _time.Advance(TimeSpan.FromSeconds(1));
+            await Task.Yield();
+        }
+    }
+
+    [Fact]
+    public async Task Who_says_nothing_is_reset_when_its_time_is_over()
+    {
+        var (connection, done) = Come();
+        _time.Advance(HubListeners.HandshakeTimeout - TimeSpan.FromTicks(1));
+        connection.Aborted.ShouldBeNull();
+        _time.Advance(TimeSpan.FromTicks(1));
+        await done.WaitAsync(Patience);
+        connection.Aborted.ShouldBe("No TLS handshake began in time.");
+        _passed.Task.IsCompleted.ShouldBeFalse();
+    }
+
+    private (Connection Connection, Task Done) Come()
+    {
+        var connection = new Connection(_fromClient.Reader, _toClient.Writer);
+        return (connection, new ClearText(_time).OnConnectionAsync(connection, async c =>
+        {
+            var read = await c.Transport.Input.ReadAsync();
+            read.Buffer.Length.ShouldBe(3);
+            _passed.SetResult(read.Buffer.FirstSpan[0]);
+        }));
+    }
+
+    private async Task SendAsync(byte[] bytes) => await _fromClient.Writer.WriteAsync(bytes);
+
+    private sealed class Connection(PipeReader input, PipeWriter output) : ConnectionContext, IDuplexPipe
+    {
+        public string? Aborted { get; private set; }
+        public override string ConnectionId { get; set; } = "";
+        public override IFeatureCollection Features { get; } = new FeatureCollection();
+        public override IDictionary<object, object?> Items { get; set; } = new Dictionary<object, object?>();
+        public override IDuplexPipe Transport { get => this; set => throw new NotSupportedException(); }
+        public override void Abort(ConnectionAbortedException abortReason) => Aborted = abortReason.Message;
+        PipeReader IDuplexPipe.Input => input;
+        PipeWriter IDuplexPipe.Output => output;
+    }
+}
