@@ -70,7 +70,10 @@ internal static class ActorHosting
     internal static Config FromSettings(HostSettings host, int? storeUid = null)
     {
         // What is left for the actors after the streams were drained and cut.
-        var time = host.ActorsStopTime;
+        // What a member that was downed needs to stop serving; a stop in order has nothing to do there.
+        var serving = host.Cluster.IsMember ? TimeSpan.FromSeconds(1) : host.ActorsStopTime * DefaultShare;
+        // The other phases have shares that make one together with a default share for that one.
+        var time = (host.ActorsStopTime - serving) / (1 - DefaultShare);
         var phases = string.Join('\n', PhaseShares.Select(p => $"phases.{p.Phase}.timeout = {Milliseconds(time * p.Share)}"));
         List<string> roles = [host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full, WireForms.RoleOf(HubVersion.Wire)];
         if (storeUid is { } uid)
@@ -86,8 +89,7 @@ internal static class ActorHosting
               coordinated-shutdown {
                 default-phase-timeout = {{Milliseconds(time * DefaultShare)}}
                 {{phases}}
-                # What a member that was downed needs to stop serving; a stop in order has nothing to do here.
-                phases.before-service-unbind.timeout = 1s
+                phases.before-service-unbind.timeout = {{Milliseconds(serving)}}
               }
             }
             """);
