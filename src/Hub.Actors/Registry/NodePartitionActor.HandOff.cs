@@ -7,7 +7,12 @@ namespace Hub.Actors.Registry;
 // The partition moves to another member.
 public sealed partial class NodePartitionActor
 {
-    private static readonly TimeSpan HandOffLimit = TimeSpan.FromSeconds(4);
+    // When the member stops Akka ends what is left soon after; when partitions only spread anew it waits for a minute (akka.hocon), so that a store
+    // that stands still for some seconds costs nobody anything.
+    private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(4);
+    private static readonly TimeSpan RebalanceLimit = TimeSpan.FromSeconds(45);
+
+    private TimeSpan HandOffLimit => _hub.Fence.IsShared && CoordinatedShutdown.Get(Context.System).ShutdownReason is null ? RebalanceLimit : StopLimit;
 
     // The list's writes are waited for like the nodes': the next home of the partition must not find one landing behind it. What could not
     // be written while its actor is gone is not on its way.

@@ -123,8 +123,8 @@ internal static class ActorHosting
     {
         var self = Cluster.Get(system).SelfUniqueAddress;
         var state = await fence.Ask<ClusterEvent.CurrentClusterState>(LookAtCluster.Instance, LookLimit).ConfigureAwait(false);
-        // Members agree on what is down before it is removed and its partitions begin elsewhere, but ask only those that are up.
-        if (state.Members.FirstOrDefault(m => m.UniqueAddress.Equals(self))?.Status is not (MemberStatus.Up or MemberStatus.Leaving or MemberStatus.Exiting))
+        // Members agree on what is down before it is removed and its partitions begin elsewhere, but wait only for those that are up or leave.
+        if (state.Members.FirstOrDefault(m => m.UniqueAddress.Equals(self))?.Status is not (MemberStatus.Up or MemberStatus.Leaving))
             return null;
         return new MembersSeen(Uids(m => m.Status != MemberStatus.Down), Uids(m => m.Status == MemberStatus.Down));
 

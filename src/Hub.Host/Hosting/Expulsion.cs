@@ -57,6 +57,7 @@ public sealed class Expulsion(HubLifetime lifetime, LiveCalls calls, IHostApplic
 
     private async Task LeaveAsync(Task served)
     {
+        var resigned = false;
         if (_store is { } store)
         {
             // Before anybody is told that its actors end: elsewhere they begin then. Whoever does not get the answer fences it by itself.
@@ -64,6 +65,7 @@ public sealed class Expulsion(HubLifetime lifetime, LiveCalls calls, IHostApplic
             {
                 using var late = new CancellationTokenSource(ResignLimit, time);
                 await store.ResignAsync(late.Token).WaitAsync(late.Token).ConfigureAwait(false);
+                resigned = true;
             }
             catch (Exception e)
             {
@@ -80,6 +82,9 @@ public sealed class Expulsion(HubLifetime lifetime, LiveCalls calls, IHostApplic
         }
         finally
         {
+            // Actors that end in order tell the others that their places are free, and what they wrote last may still land: not unless it was fenced.
+            if (settings.Cluster.IsMember && !resigned)
+                Environment.Exit(ExitCodes.Downed);
             host.StopApplication();
         }
     }

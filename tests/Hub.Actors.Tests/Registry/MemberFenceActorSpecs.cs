@@ -58,6 +58,6 @@ public sealed class MemberFenceActorSpecs : TestKit
     protected override void AfterAll()
     {
         base.AfterAll();
-        _other.Terminate().Wait(Bound).ShouldBeTrue();
+        Shutdown(_other, Bound, verifySystemShutdown: true);
     }
 }
