@@ -9,12 +9,13 @@ namespace Hub.Node.State;
 
 /// <summary>
 /// Members that the hub told of, kept in the state directory for the next start. They are used with the token they were learned with and
-/// no other, and never so that a token would travel in clear text to another machine. A hub on another machine teaches no
-/// address of this one: whoever listens there is not it. Not thread-safe; only the uplink uses it.
+/// no other, and never so that a token would travel in clear text to another machine. A loopback address is learned only of a hub that runs on
+/// this machine, which it shows by <see cref="ThisMachine"/>: one that was dialled at a loopback address may be at the far end of a
+/// tunnel, and whoever listens here is not it. Not thread-safe; only the uplink uses it.
 /// </summary>
 internal sealed class LearnedMembers
 {
-    /// <summary>Name of the file: a hash of the token, then an address a line.</summary>
+    /// <summary>Name of the file: a hash of the token and the machine, then an address a line.</summary>
     public const string FileName = "members";
 
     private const int Max = 64;
@@ -24,14 +25,17 @@ internal sealed class LearnedMembers
 
     private readonly string _path;
     private readonly ILogger _log;
+    private readonly string _machine;
     private string _with = NoToken;
     private HubAddress[] _members = [];
 
     /// <summary>Reads what an earlier start learned; a file that cannot be read has learned nothing.</summary>
     /// <param name="directory">The agent's state directory.</param>
     /// <param name="log">The agent's log.</param>
-    public LearnedMembers(string directory, ILogger log)
+    /// <param name="machine">Which machine this is; null to find out.</param>
+    public LearnedMembers(string directory, ILogger log, string? machine = null)
     {
+        _machine = machine ?? ThisMachine.Id;
         _path = Path.Combine(directory, FileName);
         _log = log;
         try
@@ -39,8 +43,10 @@ internal sealed class LearnedMembers
             if (new FileInfo(_path) is not { Exists: true, Length: <= MaxFile })
                 return;
             var lines = File.ReadAllLines(_path);
-            _members = Read(lines.Skip(1)).ToArray();
-            _with = lines.FirstOrDefault(NoToken);
+            var header = lines.FirstOrDefault(NoToken).Split(' ', 2);
+            // The state may have been carried to another machine, or into a container.
+            _members = Read(lines.Skip(1), header.ElementAtOrDefault(1));
+            _with = header[0];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -54,22 +60,30 @@ internal sealed class LearnedMembers
 
     /// <summary>Takes what a member said; what is no address, or must not be used, is left out.</summary>
     /// <param name="said">The members.</param>
-    /// <param name="by">The address at which it was dialled.</param>
     /// <param name="token">The credential that was used.</param>
-    public void Learn(HubMembers said, HubAddress by, string? token)
+    public void Learn(HubMembers said, string? token)
     {
-        var members = Read(said.Addresses).Where(m => by.IsLoopback || !m.IsLoopback).ToArray();
+        // A member that is starting may know nobody yet.
+        if (said.Addresses.Count == 0)
+            return;
+        var members = Read(said.Addresses, said.Machine);
         if (members.FirstOrDefault(m => token is not null && m.WhyNoToken is not null) is { } exposed && !_members.Contains(exposed))
             _log.MemberNotUsed(exposed.WhyNoToken!);
-        var with = Fingerprint(token);
-        // A hub that is starting may know nobody yet.
-        if (members.Length == 0 || (with == _with && members.AsSpan().SequenceEqual(_members)))
+        Keep(members, Fingerprint(token));
+    }
+
+    /// <summary>The hub is one by itself now: whoever was learned earlier is another.</summary>
+    public void Forget() => Keep([], NoToken);
+
+    private void Keep(HubAddress[] members, string with)
+    {
+        if (members.AsSpan().SequenceEqual(_members) && (with == _with || members.Length == 0))
             return;
         (_members, _with) = (members, with);
         try
         {
             var temporary = _path + ".new";
-            File.WriteAllLines(temporary, [with, .. members.Select(m => m.ToString())]);
+            File.WriteAllLines(temporary, [$"{with} {_machine}", .. members.Select(m => m.ToString())]);
             File.Move(temporary, _path, overwrite: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -78,8 +92,12 @@ internal sealed class LearnedMembers
         }
     }
 
-    private static IEnumerable<HubAddress> Read(IEnumerable<string> addresses) =>
-        addresses.Take(Max).Where(a => a.Length <= MaxAddress).Select(a => HubAddress.TryParse(a, out var address) ? address : null).OfType<HubAddress>().Distinct();
+    private HubAddress[] Read(IEnumerable<string> addresses, string? machine)
+    {
+        var here = _machine.Length > 0 && machine == _machine;
+        return [.. addresses.Take(Max).Where(a => a.Length <= MaxAddress).Select(a => HubAddress.TryParse(a, out var address) ? address : null)
+            .OfType<HubAddress>().Where(a => here || !a.IsLoopback).Distinct()];
+    }
 
     private static string Fingerprint(string? token) =>
         token is null ? NoToken : Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes("akkahub members " + token)));

@@ -11,12 +11,14 @@ internal sealed record HubTarget(HubAddress Address, string? Token, string? Data
 
 /// <summary>
 /// The hub's members, a round at a time: those that were given, in their order at the first contact, and those that were learned. Later rounds are
-/// in random order, so that nodes that lost a member spread over the others; the one just lost comes last. What lies in files is read before
+/// in random order, so that nodes that lost a member spread over the others; the one just lost comes last. After a round that nobody took, those
+/// that were given come first: what was learned may be long gone. What lies in files is read before
 /// each dial, since a hub may come back elsewhere. A hub found by a data directory is the only one: its owner-only token is no other's.
 /// </summary>
 internal sealed class HubTargets(NodeOptions options, LearnedMembers learned, Random random)
 {
     private readonly Queue<HubAddress?> _round = new();
+    private readonly HubAddress[] _given = [.. options.Hubs.Select(h => new HubAddress(h)).Distinct()];
     private bool _began;
 
     /// <summary>Whether another credential may be found later.</summary>
@@ -30,15 +32,25 @@ internal sealed class HubTargets(NodeOptions options, LearnedMembers learned, Ra
 
     /// <summary>Begins a round.</summary>
     /// <param name="lost">What the member is called that was just lost; empty for none.</param>
-    public void BeginRound(IReadOnlyCollection<HubAddress> lost)
+    /// <param name="afterFailure">The round before was in vain.</param>
+    public void BeginRound(IReadOnlyCollection<HubAddress> lost, bool afterFailure = false)
     {
         _round.Clear();
         if (options.HubDataDirectory is not null)
             _round.Enqueue(null);
         var all = All();
-        random.Shuffle(all.AsSpan(_began ? 0 : options.Hubs.Count));
+        var given = Math.Min(_given.Length, all.Length);
+        if (!_began || afterFailure)
+        {
+            if (_began)
+                random.Shuffle(all.AsSpan(0, given));
+            random.Shuffle(all.AsSpan(given));
+        }
+        else
+            random.Shuffle(all);
         _began = true;
-        foreach (var address in all.Where(a => !lost.Contains(a)).Concat(all.Where(lost.Contains)))
+        // Who was lost a round ago may be back.
+        foreach (var address in afterFailure ? all : all.Where(a => !lost.Contains(a)).Concat(all.Where(lost.Contains)))
             _round.Enqueue(address);
     }
 
@@ -46,17 +58,37 @@ internal sealed class HubTargets(NodeOptions options, LearnedMembers learned, Ra
     public bool TryNext(out HubTarget? target)
     {
         target = null;
-        if (!_round.TryDequeue(out var address))
-            return false;
-        target = address is null ? Local() : new HubTarget(address, Token());
-        return true;
+        while (_round.TryDequeue(out var address))
+        {
+            if (address is null)
+            {
+                target = Local();
+                return true;
+            }
+
+            // The token may be another than when the round began, and that one goes only where it was told of.
+            var token = Token();
+            if (!_given.Contains(address) && !learned.For(token).Contains(address))
+                continue;
+            target = new HubTarget(address, token);
+            return true;
+        }
+
+        return false;
     }
 
     /// <summary>Takes the members that a target told of.</summary>
     public void Learn(AkkaHub.V1.HubMembers members, HubTarget by)
     {
         if (options.HubDataDirectory is null)
-            learned.Learn(members, by.Address, by.Token);
+            learned.Learn(members, by.Token);
+    }
+
+    /// <summary>A target told of none in its welcome: it is the only one.</summary>
+    public void IsAlone()
+    {
+        if (options.HubDataDirectory is null)
+            learned.Forget();
     }
 
     private HubTarget? Local()
@@ -69,7 +101,7 @@ internal sealed class HubTargets(NodeOptions options, LearnedMembers learned, Ra
     }
 
     private HubAddress[] All() => options.HubDataDirectory is null
-        ? [.. options.Hubs.Select(h => new HubAddress(h)).Concat(learned.For(Token())).Distinct()]
+        ? [.. _given.Concat(learned.For(Token())).Distinct()]
         : [];
 
     private string? Token() => options.TokenFile is { } file ? ReadToken(file) : options.Token;

@@ -63,11 +63,13 @@ internal sealed class HubUplink(
     /// <returns>How the last session ended.</returns>
     public async Task<SessionEnd> RunAsync(CancellationToken cancellationToken)
     {
+        var inVain = false;
         while (true)
         {
             var hint = TimeSpan.Zero;
             TimeSpan? failOver = null;
-            _targets.BeginRound(_lost);
+            _targets.BeginRound(_lost, inVain);
+            inVain = true;
             while (_targets.TryNext(out var target))
             {
                 var began = time.GetTimestamp();
@@ -89,6 +91,7 @@ internal sealed class HubUplink(
                 hint = end.RetryAfter > hint ? end.RetryAfter : hint;
                 if (!welcomed)
                     continue;
+                inVain = false;
                 failOver = FailOver(end);
                 break;
             }
@@ -100,10 +103,12 @@ internal sealed class HubUplink(
     /// <summary>The short wait before another member is dialled; null if there is none, or if each was tried so without a session that was stable.</summary>
     private TimeSpan? FailOver(SessionEnd end)
     {
-        if (end.Verdict != Verdict.DialAgain || ++_failedOver > _targets.Others(_lost) + 1 || _targets.Others(_lost) == 0)
+        if (end.Verdict != Verdict.DialAgain || _targets.Others(_lost) == 0)
             return null;
-        // A member that drains sends its nodes away in groups: they are spread already.
-        return end.Reason == DisconnectReason.Drain ? TimeSpan.Zero : FailOverSpread * _random.NextDouble();
+        // A member that drains spreads its nodes itself, in groups or by the time it gives each; and others are known to be there.
+        if (end.Reason == DisconnectReason.Drain)
+            return end.RetryAfter < FailOverSpread ? end.RetryAfter : FailOverSpread;
+        return ++_failedOver > _targets.Others(_lost) + 1 ? null : FailOverSpread * _random.NextDouble();
     }
 
     private async Task<(SessionEnd End, bool Welcomed)> DialAsync(HubTarget? target, CancellationToken cancellationToken)
@@ -148,7 +153,7 @@ internal sealed class HubUplink(
 
     private async Task<(SessionEnd End, bool Welcomed)> CallAsync(HubTarget target, Action onWelcome, CancellationToken cancellationToken)
     {
-        using var channel = GrpcChannel.ForAddress(target.Address.Uri, new GrpcChannelOptions { HttpHandler = Handler(target, _targets.AreSeveral), DisposeHttpClient = true });
+        using var channel = GrpcChannel.ForAddress(target.Address.Uri, new GrpcChannelOptions { HttpHandler = Handler(target), DisposeHttpClient = true });
         var headers = new Metadata();
         if (target.Token is { } token)
             headers.Add("authorization", "Bearer " + token);
@@ -163,14 +168,18 @@ internal sealed class HubUplink(
             _takeOver = false;
             _logged.Clear();
             _lost = HubAddress.TryParse(welcome.Members?.Self, out var self) ? [target.Address, self] : [target.Address];
-            Learn(welcome.Members, target);
+            if (welcome.Members is { } members)
+                _targets.Learn(members, target);
+            else
+                _targets.IsAlone();
             owner.Welcomed(welcome);
             log.Connected(welcome.HubMember, target.Address.Uri.Authority, welcome.SessionEpoch, welcome.HubVersion, welcome.HeartbeatIntervalMs);
             Volatile.Write(ref _session, session);
             foreach (var message in owner.Repeat())
                 session.Say(message);
             var end = await session.RunAsync(welcome, HandleAsync).ConfigureAwait(false);
-            Learn(end.Members, target);
+            if (end.Members is { } elsewhere)
+                _targets.Learn(elsewhere, target);
             return (end, true);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
@@ -185,17 +194,11 @@ internal sealed class HubUplink(
 
         ValueTask HandleAsync(ConnectResponse message, Outbox outbox, CancellationToken cancelled)
         {
-            if (message.Members is not { } members)
+            if (message.Members is not { } changed)
                 return owner.HandleAsync(message, outbox, cancelled);
-            Learn(members, target);
+            _targets.Learn(changed, target);
             return ValueTask.CompletedTask;
         }
-    }
-
-    private void Learn(HubMembers? members, HubTarget by)
-    {
-        if (members is not null)
-            _targets.Learn(members, by);
     }
 
     private SessionEnd Report(SessionEnd end, string address, bool welcomed)
@@ -224,14 +227,15 @@ internal sealed class HubUplink(
         return end;
     }
 
-    // With others to go to, a member that hangs or is cut off is given up sooner.
-    private SocketsHttpHandler Handler(HubTarget target, bool others) => new()
+    // A member that hangs or is cut off is given up soon: others may be there, and which they are the agent learns only after the connection is made.
+    // The hub of a data directory is the only one, and nothing lies between that could be cut.
+    private SocketsHttpHandler Handler(HubTarget target) => new()
     {
         SslOptions = target.DataDirectory is { } directory ? HubTrust.OfLocalHub(directory) : HubTrust.OfAuthority(options.AuthorityFile),
-        ConnectTimeout = TimeSpan.FromSeconds(others ? 3 : 5),
+        ConnectTimeout = TimeSpan.FromSeconds(_targets.AreSeveral ? 3 : 5),
         EnableMultipleHttp2Connections = true,
-        KeepAlivePingDelay = TimeSpan.FromSeconds(others ? 10 : 30),
-        KeepAlivePingTimeout = TimeSpan.FromSeconds(others ? 5 : 20),
+        KeepAlivePingDelay = TimeSpan.FromSeconds(target.DataDirectory is null ? 10 : 30),
+        KeepAlivePingTimeout = TimeSpan.FromSeconds(target.DataDirectory is null ? 5 : 20),
         PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
         // A proxy for web pages speaks no cleartext HTTP/2 and has no business between a node and its hub.
         UseProxy = false,

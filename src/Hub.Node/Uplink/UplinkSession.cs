@@ -62,16 +62,17 @@ internal sealed class UplinkSession : IDisposable
         }
 
         var began = _time.GetTimestamp();
-        do
+        while (true)
         {
             var next = _call.ResponseStream.MoveNext(_ending.Token);
             await WithinAsync(next).ConfigureAwait(false);
             if (!await next.ConfigureAwait(false))
                 throw new ProtocolException("the hub ended the call without a welcome");
+            if (_call.ResponseStream.Current.Waiting is null)
+                break;
             if (_time.GetElapsedTime(began) > MostWaiting)
                 throw new TimeoutException();
         }
-        while (_call.ResponseStream.Current.Waiting is not null);
 
         return _call.ResponseStream.Current switch
         {

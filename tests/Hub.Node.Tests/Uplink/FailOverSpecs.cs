@@ -44,7 +44,7 @@ public sealed class FailOverSpecs
     {
         await using var hub = await FakeHub.StartAsync();
         var directory = Directory.CreateTempSubdirectory("akkahub-node-").FullName;
-        new LearnedMembers(directory, new AgentHarness.Lines()).Learn(Members(hub), new HubAddress(hub.Address), "t");
+        new LearnedMembers(directory, new AgentHarness.Lines()).Learn(Members(hub), "t");
         await using var agent = await AgentHarness.StartAsync(new Uri("http://127.0.0.1:1"), o => NoMain(o) with { Token = "t", StateDirectory = directory });
         var session = await hub.AcceptAsync();
         await session.WelcomeAsync();
@@ -59,7 +59,7 @@ public sealed class FailOverSpecs
         await using var agent = await AgentHarness.StartAsync(one.Address, NoMain);
         var session = await one.AcceptAsync();
         await session.WelcomeAsync();
-        await session.DisconnectAsync(DisconnectReason.Drain, members: new HubMembers { Self = one.Address.Authority, Addresses = { two.Address.Authority } });
+        await session.DisconnectAsync(DisconnectReason.Drain, members: new HubMembers { Self = one.Address.Authority, Machine = ThisMachine.Id, Addresses = { two.Address.Authority } });
         var again = await two.AcceptAsync();
         await again.WelcomeAsync();
         one.Calls.ShouldBe(0);
@@ -87,7 +87,7 @@ public sealed class FailOverSpecs
         var directory = Directory.CreateTempSubdirectory("akkahub-node-").FullName;
         Uri[] given = [new("http://127.0.0.1:1"), new("http://127.0.0.1:2"), new("http://127.0.0.1:3")];
         var learned = new LearnedMembers(directory, new AgentHarness.Lines());
-        learned.Learn(new HubMembers { Addresses = { "127.0.0.1:2", "127.0.0.1:4" } }, new HubAddress(given[0]), null);
+        learned.Learn(new HubMembers { Machine = ThisMachine.Id, Addresses = { "127.0.0.1:2", "127.0.0.1:4" } }, null);
         var seconds = new HashSet<int>();
         for (var seed = 0; seed < 50; seed++)
         {
@@ -97,10 +97,52 @@ public sealed class FailOverSpecs
             next.Order().ToArray().ShouldBe([1, 2, 3, 4]);
             next[2..].Order().ToArray().ShouldBe([1, 4], "by neither of its names");
             seconds.Add(next[0]);
+            targets.BeginRound([], afterFailure: true);
+            var afterFailure = Rest(targets);
+            afterFailure[..3].Order().ToArray().ShouldBe([1, 2, 3], "who was learned may be gone for good");
+            afterFailure[3].ShouldBe(4);
         }
 
         seconds.ShouldBe([2, 3], ignoreOrder: true);
         Directory.Delete(directory, recursive: true);
+    }
+
+    [Fact]
+    public void Another_token_does_not_go_where_the_earlier_one_was_told_of()
+    {
+        var directory = Directory.CreateTempSubdirectory("akkahub-node-").FullName;
+        var file = Path.Combine(directory, "token");
+        File.WriteAllText(file, "one");
+        var learned = new LearnedMembers(directory, new AgentHarness.Lines());
+        learned.Learn(new HubMembers { Addresses = { "https://b:2" } }, "one");
+        var targets = new HubTargets(new NodeOptions { Hubs = [new("https://a:1")], Name = "n", StateDirectory = directory, TokenFile = file }, learned, new Random(1));
+        Round(targets).ShouldBe([1, 2]);
+        targets.BeginRound([]);
+        File.WriteAllText(file, "two");
+        Rest(targets).ShouldBe([1]);
+        Directory.Delete(directory, recursive: true);
+    }
+
+    [Fact]
+    public async Task A_node_that_is_sent_away_waits_as_long_as_it_was_told()
+    {
+        await using var one = await FakeHub.StartAsync();
+        await using var two = await FakeHub.StartAsync();
+        await using var run = new Running(one, two);
+        // Each time anew: members that drain one after the other are no failures.
+        for (var (i, hub, other) = (0, one, two); i < 5; i++, (hub, other) = (other, hub))
+        {
+            var session = await hub.AcceptAsync();
+            await session.WelcomeAsync(members: Members(hub, other));
+            await run.ConnectedAsync(i + 1);
+            var waits = run.Time.Waits;
+            await session.DisconnectAsync(DisconnectReason.Drain, retryAfterMs: 300, members: Members(other));
+            while (run.Time.Waits == waits)
+                await Task.Yield();
+            run.Time.Advance(TimeSpan.FromMilliseconds(299));
+            other.Calls.ShouldBe(0);
+            run.Time.Advance(TimeSpan.FromMilliseconds(1));
+        }
     }
 
     [Theory]
@@ -150,11 +192,16 @@ public sealed class FailOverSpecs
     }
 
     private static HubMembers Members(params FakeHub[] hubs) =>
-        new() { Self = hubs[0].Address.Authority, Addresses = { hubs.Select(h => h.Address.Authority) } };
+        new() { Self = hubs[0].Address.Authority, Machine = ThisMachine.Id, Addresses = { hubs.Select(h => h.Address.Authority) } };
 
     private static int[] Round(HubTargets targets, params Uri[] lost)
     {
         targets.BeginRound([.. lost.Select(l => new HubAddress(l))]);
+        return Rest(targets);
+    }
+
+    private static int[] Rest(HubTargets targets)
+    {
         var ports = new List<int>();
         while (targets.TryNext(out var target))
             ports.Add(target!.Address.Uri.Port);
@@ -165,7 +212,6 @@ public sealed class FailOverSpecs
     private sealed class CountingTime : FakeTimeProvider
     {
         private int _waits;
-
         public int Waits => Volatile.Read(ref _waits);
 
         public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)
@@ -174,6 +220,42 @@ public sealed class FailOverSpecs
             if (dueTime > TimeSpan.Zero && dueTime <= TimeSpan.FromMilliseconds(500))
                 Interlocked.Increment(ref _waits);
             return timer;
+        }
+    }
+
+    /// <summary>An uplink on a clock of the test.</summary>
+    private sealed class Running : IAsyncDisposable
+    {
+        private readonly string _directory = Directory.CreateTempSubdirectory("akkahub-node-").FullName;
+        private readonly CancellationTokenSource _stop = new();
+        private readonly AgentHarness.Lines _log = new();
+        private readonly Task _running;
+
+        public Running(params FakeHub[] hubs)
+        {
+            var options = new NodeOptions { Hubs = [.. hubs.Select(h => h.Address)], Name = "n", StateDirectory = _directory };
+            var uplink = new HubUplink(options, new LearnedMembers(_directory, _log), new StreamTable(Time, dropWhenOffline: true), new Owner(), Time, _log, new Drawn(0.5));
+            _running = uplink.RunAsync(_stop.Token);
+        }
+
+        public CountingTime Time { get; } = new();
+
+        public async Task ConnectedAsync(int times)
+        {
+            using var late = new CancellationTokenSource(FakeHub.Patience);
+            while (_log.All.Count(l => l.Id == 2) < times)
+            {
+                late.Token.ThrowIfCancellationRequested();
+                await Task.Yield();
+            }
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await _stop.CancelAsync();
+            await Should.ThrowAsync<OperationCanceledException>(_running);
+            _stop.Dispose();
+            Directory.Delete(_directory, recursive: true);
         }
     }
 
