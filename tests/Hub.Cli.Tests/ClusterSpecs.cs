@@ -142,6 +142,19 @@ public sealed class ClusterSpecs
     }
 
     [Theory]
+    [InlineData(StatusCode.Unauthenticated)]
+    [InlineData(StatusCode.PermissionDenied)]
+    public async Task A_hub_that_does_not_know_the_token_of_the_one_that_left_makes_no_failure_of_it(StatusCode code)
+    {
+        await using var one = await HubOfAsync(First);
+        await using var two = await FakeHub.StartAsync();
+        two.Script.On<ListMembersRequest>(_ => throw FakeHub.Error(code, ErrorReasons.TokenInvalid, "The token is not valid."));
+        await using var run = new CliRun();
+        (await run.RunAsync(one, "cluster", "drain", "a", "--hub", $"{one.Address},{two.Address}")).ShouldBe(0);
+        run.ErrorText.ShouldStartWith("hub: member a:5110 is leaving");
+    }
+
+    [Theory]
     [InlineData(false)]
     [InlineData(true)]
     public async Task Down_is_forced_only_when_told_so(bool force)

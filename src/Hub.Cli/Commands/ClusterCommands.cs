@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using AkkaHub.V1;
+using Grpc.Core;
 using Hub.Cli.Connection;
 using Hub.Cli.Output;
 using Command = System.CommandLine.Command;
@@ -72,7 +73,17 @@ internal static class ClusterCommands
 
             if (answer.Member.Self)
                 run.Hub.MoveOn();
-            await UntilGoneAsync(run, answer.Member).ConfigureAwait(false);
+            try
+            {
+                await UntilGoneAsync(run, answer.Member).ConfigureAwait(false);
+            }
+            catch (RpcException e) when (answer.Member.Self && e.StatusCode is (StatusCode.Unauthenticated or StatusCode.PermissionDenied))
+            {
+                // The token was good enough for the one that leaves, which was the hub that was asked; the other is not, or does not know it.
+                run.Environment.Note($"member {address} is leaving; no other hub that was named says when it has left");
+                return ExitCodes.Success;
+            }
+
             run.Environment.Note($"member {address} has left");
             return ExitCodes.Success;
         });
