@@ -97,12 +97,14 @@ public sealed class ClusterEndpointSpecs : IAsyncLifetime
 
 public sealed class MemberNameSpecs
 {
-    private static readonly MemberView[] All = [Member("a.example", 5110, "a.example:5100"), Member("ab.example", 5110, "https://ab.example:5100"), Member("c", 5110, "")];
+    private static readonly MemberView[] All = [Member("a.example", 5110, "a.example:5100"), Member("ab.example", 5110, "https://ab.example:5100"), Member("c", 5110, ""), Member("c1", 5110, ""), Member("a.second", 5110, "")];
 
     [Theory]
     [InlineData("a.example:5110", 0)]
     [InlineData("a.example:5100", 0)]
-    [InlineData("a.", 0)]
+    [InlineData("a.example", 0)]
+    [InlineData("a.second", 4)]
+    [InlineData("c1", 3)]
     [InlineData("ab", 1)]
     [InlineData("https://ab.example:5100", 1)]
     [InlineData("c", 2)]
@@ -113,8 +115,8 @@ public sealed class MemberNameSpecs
     {
         var several = Should.Throw<RpcException>(() => HubEndpoint.Find(All, "a"));
         (several.StatusCode, HubErrors.ReasonOf(several)).ShouldBe((StatusCode.InvalidArgument, ErrorReasons.InvalidField));
-        several.Status.Detail.ShouldContain("a.example:5110 (client address a.example:5100), ab.example:5110");
-        several.Status.Detail.ShouldNotContain("c:5110");
+        several.Status.Detail.ShouldContain("a.example:5110 (client address a.example:5100), a.second:5110");
+        several.Status.Detail.ShouldNotContain("ab.example:5110", Case.Sensitive, "a host's name is whole");
         var none = Should.Throw<RpcException>(() => HubEndpoint.Find(All, "d"));
         (none.StatusCode, HubErrors.ReasonOf(none)).ShouldBe((StatusCode.NotFound, ErrorReasons.MemberUnknown));
         none.Status.Detail.ShouldContain("c:5110");

@@ -32,5 +32,6 @@ public sealed record StreamEnded(string Cause, string Message);
 /// <param name="Reason">Why.</param>
 /// <param name="Cause">Short cause.</param>
 /// <param name="Message">In words.</param>
-/// <param name="Elsewhere">Members that take it at once; null for none.</param>
-public sealed record EndStream(DisconnectReason Reason, string Cause, string Message, HubMembers? Elsewhere = null);
+/// <param name="Elsewhere">Members that take it; null for none.</param>
+/// <param name="MoveAfter">How long the node is to wait before it goes there, so that not all come in one instant; zero for at once.</param>
+public sealed record EndStream(DisconnectReason Reason, string Cause, string Message, HubMembers? Elsewhere = null, TimeSpan MoveAfter = default);

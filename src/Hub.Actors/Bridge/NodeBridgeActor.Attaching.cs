@@ -14,7 +14,9 @@ public sealed partial class NodeBridgeActor
     private const string AskKey = "ask";
     private const uint SpeaksOfMembers = 1;
 
+    // Twice as long each time: while nobody knows where the partition will live, each copy lies in a buffer that many share.
     private static readonly TimeSpan RepeatAfter = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan MostRepeatAfter = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan AnewAfter = TimeSpan.FromSeconds(30);
     // Before a node that is answered as usual would hear it, and well within the 10 s it waits for a word.
     private static readonly TimeSpan FirstSign = TimeSpan.FromSeconds(2);
@@ -22,6 +24,7 @@ public sealed partial class NodeBridgeActor
 
     private int _ask;
     private bool _taken;
+    private TimeSpan _repeatAfter = RepeatAfter;
 
     private sealed record AskAgain(bool Anew);
 
@@ -33,8 +36,7 @@ public sealed partial class NodeBridgeActor
     private void BeginAttach()
     {
         Ask(anew: true);
-        if (_hello.Protocol >= SpeaksOfMembers)
-            Timers.StartPeriodicTimer(StillWaiting.Instance, StillWaiting.Instance, FirstSign, SignInterval);
+        Timers.StartPeriodicTimer(StillWaiting.Instance, StillWaiting.Instance, FirstSign, SignInterval);
     }
 
     private void AskLater(int atLeastMs, int lessThanMs) =>
@@ -43,7 +45,7 @@ public sealed partial class NodeBridgeActor
     private void Ask(bool anew)
     {
         if (anew)
-            (_ask, _taken) = (_ask + 1, false);
+            (_ask, _taken, _repeatAfter) = (_ask + 1, false, RepeatAfter);
         var hello = _hello;
         if (_welcomed)
         {
@@ -57,7 +59,10 @@ public sealed partial class NodeBridgeActor
         _registry.Tell(new Attach(_hello.Name, hello, Self, _lastRewind, Again: _welcomed, _ask));
         // A partition of an older build says nothing when it has the question, and would take a repeated one for another.
         if (_hub.Members.AllRead(WireForms.AttachTaken))
-            Timers.StartSingleTimer(AskKey, new AskAgain(Anew: false), RepeatAfter);
+        {
+            Timers.StartSingleTimer(AskKey, new AskAgain(Anew: false), _repeatAfter);
+            _repeatAfter = _repeatAfter * 2 < MostRepeatAfter ? _repeatAfter * 2 : MostRepeatAfter;
+        }
         else
             Timers.StartSingleTimer(AskKey, new AskAgain(Anew: true), AnewAfter);
     }
@@ -73,7 +78,20 @@ public sealed partial class NodeBridgeActor
         // Who waits for a partition keeps nobody waiting whose partition is there; who waits for the store does.
         if (!_taken)
             _outbound.Waits();
-        _outbound.TryWrite(new ConnectResponse { Waiting = new HubWaiting() });
+        if (_hello.Protocol >= SpeaksOfMembers)
+            _outbound.TryWrite(new ConnectResponse { Waiting = new HubWaiting() });
+    }
+
+    private void OnMembersChanged(MembersChanged m)
+    {
+        if (_welcomed && _hello.Protocol >= SpeaksOfMembers)
+            Write(new ConnectResponse { Members = m.Members });
+        // One may have gone with the question, and from now on it reaches another: no reason to wait for longer than at first.
+        if (_node is null && !_taken && Timers.IsTimerActive(AskKey) && _hub.Members.AllRead(WireForms.AttachTaken))
+        {
+            _repeatAfter = RepeatAfter;
+            Timers.StartSingleTimer(AskKey, new AskAgain(Anew: false), RepeatAfter * Random.Shared.NextDouble());
+        }
     }
 
     private void OnAttached(Attached m)

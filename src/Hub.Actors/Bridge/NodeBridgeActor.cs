@@ -137,8 +137,8 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
             case StillWaiting when !_welcomed:
                 OnStillWaiting();
                 break;
-            case MembersChanged m when _welcomed && _hello.Protocol >= SpeaksOfMembers:
-                Write(new ConnectResponse { Members = m.Members });
+            case MembersChanged m:
+                OnMembersChanged(m);
                 break;
             case StreamEnded m:
                 _ended = true;
@@ -146,7 +146,7 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
                 Context.Stop(Self);
                 break;
             case EndStream m:
-                End(m.Reason, m.Cause, m.Message, m.Elsewhere);
+                End(m.Reason, m.Cause, m.Message, m.Elsewhere, m.MoveAfter);
                 break;
             case Judge:
                 OnJudge();
@@ -232,7 +232,7 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
         _node?.Tell(new LivenessReport(_epoch, _judged, _heartbeat, _lastSeenUnixUs));
     }
 
-    private void End(DisconnectReason reason, string cause, string message, HubMembers? elsewhere = null)
+    private void End(DisconnectReason reason, string cause, string message, HubMembers? elsewhere = null, TimeSpan moveAfter = default)
     {
         if (_ended)
             return;
@@ -247,8 +247,7 @@ public sealed partial class NodeBridgeActor : UntypedActor, IWithTimers
                 {
                     Reason = reason,
                     Message = message.Length > 255 ? message[..255] : message,
-                    // Of another one nobody knows that it would be too early.
-                    RetryAfterMs = elsewhere is null ? (uint)_hub.Settings.Admission.RetryHint.TotalMilliseconds : 0,
+                    RetryAfterMs = (uint)(elsewhere is null ? _hub.Settings.Admission.RetryHint : moveAfter).TotalMilliseconds,
                     Members = elsewhere,
                 },
             });

@@ -13,6 +13,8 @@ public sealed class NodeBridgesActor : UntypedActor, IWithTimers
 {
     private static readonly TimeSpan SummaryInterval = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan GroupInterval = TimeSpan.FromMilliseconds(100);
+    // Those who are sent away all at once come to the others within this time.
+    private static readonly TimeSpan Spread = TimeSpan.FromMilliseconds(500);
     // Fewer at a time than a member greets at once (akkahub.admission.max-concurrent-attaches), also if all choose the same.
     private const int LeastGroup = 16;
 
@@ -113,7 +115,7 @@ public sealed class NodeBridgesActor : UntypedActor, IWithTimers
     private void MoveNext()
     {
         for (var i = 0; i < _group && _toMove.TryDequeue(out var bridge); i++)
-            End(bridge);
+            End(bridge, TimeSpan.Zero);
         if (_toMove.Count > 0)
             Timers.StartSingleTimer(MoveGroup.Instance, MoveGroup.Instance, GroupInterval * (0.5 + Random.Shared.NextDouble() / 2));
     }
@@ -122,12 +124,12 @@ public sealed class NodeBridgesActor : UntypedActor, IWithTimers
     {
         _toMove.Clear();
         foreach (var bridge in Context.GetChildren())
-            End(bridge);
+            End(bridge, Spread * Random.Shared.NextDouble());
     }
 
-    private void End(IActorRef bridge) => bridge.Tell(_elsewhere is null
+    private void End(IActorRef bridge, TimeSpan moveAfter) => bridge.Tell(_elsewhere is null
         ? new EndStream(DisconnectReason.HubStopping, "hub-stopped", "The hub stops.")
-        : new EndStream(DisconnectReason.Drain, "hub-stopped", "The member stops; others are there.", _elsewhere));
+        : new EndStream(DisconnectReason.Drain, "hub-stopped", "The member stops; others are there.", _elsewhere, moveAfter));
 }
 
 /// <summary>The member was downed or its actors end: every stream is ended at once; answered with <see cref="Akka.Done"/>.</summary>

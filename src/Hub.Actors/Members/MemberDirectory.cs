@@ -24,14 +24,17 @@ public sealed class MemberDirectory
     /// <summary>What nodes are told of the members; null for a hub by itself. Not changed after it is given.</summary>
     public HubMembers? Known => Volatile.Read(ref _known);
 
-    /// <summary>The same without this member; null if there is no other that takes nodes.</summary>
+    /// <summary>The same without this member; null if nobody takes its nodes because no other full member is there.</summary>
     public HubMembers? Elsewhere => Volatile.Read(ref _elsewhere);
+
+    /// <summary>This member is one of several: until it knows the others, they may be of any build.</summary>
+    public void ExpectOthers() => SetLowestWire(WireForms.First);
 
     internal void SetLowestWire(int version) => Volatile.Write(ref _lowestWire, version);
 
-    internal void Set(HubMembers? known)
+    internal void Set(HubMembers? known, bool fullElsewhere = true)
     {
-        var others = known is null ? null : new HubMembers { Self = known.Self };
+        var others = known is null || !fullElsewhere ? null : new HubMembers { Self = known.Self, Machine = known.Machine };
         others?.Addresses.Add(known!.Addresses.Where(a => a != known.Self));
         Volatile.Write(ref _elsewhere, others is { Addresses.Count: > 0 } ? others : null);
         Volatile.Write(ref _known, known);

@@ -2,6 +2,7 @@ using Akka.Actor;
 using Akka.Cluster;
 using AkkaHub.V1;
 using Hub.Actors.Telemetry;
+using Hub.Protocol;
 using ClusterMember = Akka.Cluster.Member;
 
 namespace Hub.Actors.Members;
@@ -64,6 +65,7 @@ public sealed class MembersActor : UntypedActor, IWithTimers
     private readonly HashSet<UniqueAddress> _unreachable = [];
     private Address? _leader;
     private HubMembers? _published;
+    private bool _fullElsewhere;
     private int _recorded;
     private bool _recording;
 
@@ -204,6 +206,11 @@ public sealed class MembersActor : UntypedActor, IWithTimers
     private void Changed()
     {
         JudgeWire();
+        // A gateway keeps no partition: alone with such, nobody takes over what this member has.
+        _fullElsewhere = _members.Values.Any(m => m.HasRole(MemberRoles.Full) && m.Status == MemberStatus.Up && !m.UniqueAddress.Equals(_cluster.SelfUniqueAddress)
+            && _heard.GetValueOrDefault(m.UniqueAddress)?.Facts.Draining != true);
+        if (_published is not null)
+            _hub.Members.Set(_published, _fullElsewhere);
         if (!Timers.IsTimerActive(Publish.Instance) && !Addresses().Equals(_published))
             Timers.StartSingleTimer(Publish.Instance, Publish.Instance, _published is null ? TimeSpan.Zero : Settle);
     }
@@ -214,21 +221,24 @@ public sealed class MembersActor : UntypedActor, IWithTimers
         if (!_own.IsMember || addresses.Equals(_published))
             return;
         _published = addresses;
-        _hub.Members.Set(addresses);
+        _hub.Members.Set(addresses, _fullElsewhere);
         _bridges.Tell(new MembersChanged(addresses));
     }
 
     // Members that cannot be reached stay among them: they may be back in a moment, and whoever dials one that is not goes on to the next.
     private HubMembers Addresses()
     {
-        var all = new HubMembers { Self = _own.ClientAddress() };
+        var all = new HubMembers { Self = _own.ClientAddress(), Machine = ThisMachine.Id };
         if (!_own.IsMember)
             return all;
         all.Addresses.Add(_members.Values
             .Where(m => m.Status is MemberStatus.Up or MemberStatus.WeaklyUp)
-            .Select(m => _heard.GetValueOrDefault(m.UniqueAddress)?.Facts)
-            .Where(f => f is { Draining: false, ClientAddress.Length: > 0 and <= 300 })
-            .Select(f => f!.ClientAddress).Distinct().Order(StringComparer.Ordinal).Take(MemberDirectory.MaxAddresses));
+            .Select(m => (Member: m, _heard.GetValueOrDefault(m.UniqueAddress)?.Facts))
+            .Where(m => m.Facts is { Draining: false, ClientAddress.Length: > 0 and <= 300 })
+            .Select(m => (m.Member, m.Facts!.ClientAddress))
+            // A loopback address leads to another member's machine only from there.
+            .Where(m => m.Member.Address.Host == _cluster.SelfAddress.Host || HubAddress.TryParse(m.ClientAddress, out var address) && !address.IsLoopback)
+            .Select(m => m.ClientAddress).Distinct().Order(StringComparer.Ordinal).Take(MemberDirectory.MaxAddresses));
         return all;
     }
 

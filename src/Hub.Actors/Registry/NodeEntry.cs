@@ -58,8 +58,8 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
 
     private (IActorRef Bridge, int Ask)? _lastAttach;
 
-    /// <summary>Whether this question was taken before: a bridge repeats one until it hears that it was.</summary>
-    public bool HasSeen(Attach m) => m.Ask > 0 && _lastAttach == (m.Bridge, m.Ask);
+    /// <summary>Whether this question, or a later one of its bridge, was taken before: a bridge repeats one until it hears that it was.</summary>
+    public bool HasSeen(Attach m) => m.Ask > 0 && _lastAttach is { } last && last.Bridge.Equals(m.Bridge) && m.Ask <= last.Ask;
 
     /// <summary>It is taken now.</summary>
     public void Saw(Attach m) => _lastAttach = (m.Bridge, m.Ask);

@@ -13,6 +13,8 @@ public sealed partial class NodePartitionActor
     private const int MaxEarlyMessages = 20_000;
 
     private readonly Queue<(object Message, IActorRef Sender)> _early = new();
+    // The newest question of each bridge whose first one is among them.
+    private readonly Dictionary<IActorRef, Attach> _earlyAttaches = [];
 
     private bool Deliver(NodeEntry entry, object message, IActorRef sender)
     {
@@ -191,6 +193,13 @@ public sealed partial class NodePartitionActor
 
     private void KeepEarly(object message)
     {
+        if (message is Attach { Ask: > 0 } repeated && _earlyAttaches.ContainsKey(repeated.Bridge))
+        {
+            _earlyAttaches[repeated.Bridge] = repeated;
+            repeated.Bridge.Tell(new AttachTaken(repeated.Ask));
+            return;
+        }
+
         if (_handingOff || _early.Count >= MaxEarlyMessages)
         {
             _hub.Metrics.QueueRejected(HubQueue.PartitionBuffer);
@@ -201,15 +210,30 @@ public sealed partial class NodePartitionActor
         // Asked again every few seconds by every member: one is enough.
         if (message is StartPartition && _early.Any(e => e.Message is StartPartition && e.Sender.Equals(Sender)))
             return;
+        if (message is Attach { Ask: > 0 } attach)
+        {
+            // It is here, and the store lets it in or not: asking again changes nothing.
+            _earlyAttaches.Add(attach.Bridge, attach);
+            attach.Bridge.Tell(new AttachTaken(attach.Ask));
+        }
+
         _early.Enqueue((message, Sender));
         _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, 1);
     }
 
     private void RefuseEarly()
     {
+        foreach (var (message, sender) in TakeEarly())
+            RefuseBuffered(message, sender);
+    }
+
+    private List<(object Message, IActorRef Sender)> TakeEarly()
+    {
         _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, -_early.Count);
-        while (_early.TryDequeue(out var early))
-            RefuseBuffered(early.Message, early.Sender);
+        var all = _early.Select(e => (e.Message is Attach attach ? _earlyAttaches.GetValueOrDefault(attach.Bridge, attach) : e.Message, e.Sender)).ToList();
+        _early.Clear();
+        _earlyAttaches.Clear();
+        return all;
     }
 
     private void DropBuffer(NodeEntry entry)

@@ -59,9 +59,8 @@ public sealed partial class NodePartitionActor
         _hub.Held.AddNodes(_nodes.Count);
         if (_nodes.Count > 0)
             HubLog.PartitionReady(_hub.Log, _partition, _nodes.Count);
-        _hub.Metrics.QueueDepth(HubQueue.PartitionBuffer, -_early.Count);
-        while (_early.TryDequeue(out var early))
-            Self.Tell(early.Message, early.Sender);
+        foreach (var (message, sender) in TakeEarly())
+            Self.Tell(message, sender);
     }
 
     private void OnMembershipWritten(MembershipChanged change)

@@ -28,6 +28,10 @@ public sealed class HubSerializer : SerializerWithStringManifest
     /// <summary>Identifier of this serializer in stored rows and remote envelopes; permanent.</summary>
     public const int Id = 7301;
 
+    // Of what a member says of itself.
+    private const int MaxText = 300;
+    private const int MaxUnreachable = 64;
+
     private static readonly TypeRegistry Public = TypeRegistry.FromFiles(HubReflection.Descriptor, NodeBridgeReflection.Descriptor);
 
     /// <summary>Made by Akka.</summary>
@@ -201,7 +205,11 @@ public sealed class HubSerializer : SerializerWithStringManifest
             case "c40":
                 return new TellFacts(FromForm(MemberFactsForm.Parser.ParseFrom(bytes)));
             case "c41":
-                return new StopMember((MemberStop)StopMemberForm.Parser.ParseFrom(bytes).How);
+                var how = (MemberStop)StopMemberForm.Parser.ParseFrom(bytes).How;
+                // What this build does not know must not stop the process.
+                return how is MemberStop.Drain or MemberStop.Leave
+                    ? new StopMember(how)
+                    : throw new System.Runtime.Serialization.SerializationException($"A member asked to stop in a way ({(int)how}) that this one does not know.");
             case "c42":
                 return StopTaken.Instance;
             case "c43":
@@ -237,7 +245,9 @@ public sealed class HubSerializer : SerializerWithStringManifest
     };
 
     private static MemberFacts FromForm(MemberFactsForm f) =>
-        new(f.ClientAddress, f.Version, f.StartedUnixUs, f.NodeStreams, f.Partitions, f.Nodes, f.Draining, [.. f.Unreachable]);
+        new(
+            f.ClientAddress.Length <= MaxText ? f.ClientAddress : "", f.Version.Length <= MaxText ? f.Version : f.Version[..MaxText], UnixTime.Hold(f.StartedUnixUs),
+            Math.Max(0, f.NodeStreams), Math.Max(0, f.Partitions), Math.Max(0, f.Nodes), f.Draining, [.. f.Unreachable.Where(u => u.Length <= MaxText).Take(MaxUnreachable)]);
 
     private static IEnumerable<StreamPositionForm> ToForm(IEnumerable<StreamPosition> positions) =>
         positions.Select(p => new StreamPositionForm { Incarnation = p.Incarnation.ToByteString(), DurableOffset = p.Durable, Closed = p.Closed, Messages = p.Messages, Limit = p.Limit });

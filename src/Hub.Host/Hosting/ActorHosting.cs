@@ -148,7 +148,10 @@ internal static class ActorHosting
                 Stop = how => lifetime.RequestStop(localNode: false, how == MemberStop.Drain ? "to be drained" : "to leave", hurry: how == MemberStop.Leave),
                 RecordWire = sharedStore is null ? null : version => PostgresWire.RecordAsync(sharedStore, version),
             };
-            var members = system.ActorOf(MembersActor.Props(services.GetRequiredService<HubRuntime>(), self, registry.Get<HubActorKeys.Bridges>()), MembersActor.Name);
+            var hub = services.GetRequiredService<HubRuntime>();
+            if (self.IsMember)
+                hub.Members.ExpectOthers();
+            var members = system.ActorOf(MembersActor.Props(hub, self, registry.Get<HubActorKeys.Bridges>()), MembersActor.Name);
             registry.Register<HubActorKeys.Members>(members);
             lifetime.Draining.Register(() => members.Tell(RefreshFacts.Instance, ActorRefs.NoSender));
         });

@@ -48,7 +48,7 @@ public sealed class Expulsion(HubLifetime lifetime, LiveCalls calls, IHostApplic
                 return _served;
             log.Expelled(why);
             _begun.SetResult();
-            lifetime.BeginDrain();
+            lifetime.BeginDrain(hurry: true);
             _served = calls.DrainAsync(DrainLimit, () => HubErrors.NotReady("the hub is no longer part of its cluster", RetryHint), time);
             _ = LeaveAsync(_served);
             return _served;

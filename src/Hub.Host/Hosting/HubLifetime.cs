@@ -42,8 +42,10 @@ public sealed class HubLifetime(IHostApplicationLifetime host, Readiness readine
         host.StopApplication();
     }
 
-    internal void BeginDrain()
+    /// <param name="hurry">End the streams of nodes at once, whatever was asked for.</param>
+    internal void BeginDrain(bool hurry = false)
     {
+        Hurry |= hurry;
         readiness.Set(Readiness.Draining, "the hub is stopping");
         _ = _draining.CancelAsync();
     }

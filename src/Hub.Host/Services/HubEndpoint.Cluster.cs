@@ -50,13 +50,13 @@ public sealed partial class HubEndpoint
         return new ChangeMemberResponse { Member = ToWire(member) };
     }
 
-    /// <summary>The member that an address, a client address or the beginning of either names.</summary>
+    /// <summary>The member that an address, a client address or the beginning of either names. A beginning ends where a part of the address does.</summary>
     internal static MemberView Find(IReadOnlyList<MemberView> all, string name)
     {
         var exact = all.Where(m => m.HostPort == name || ClientOf(m) == name).ToArray();
         var fitting = exact.Length > 0
             ? exact
-            : [.. all.Where(m => m.HostPort.StartsWith(name, StringComparison.Ordinal) || ClientOf(m).StartsWith(name, StringComparison.Ordinal))];
+            : [.. all.Where(m => Begins(m.HostPort, name) || Begins(ClientOf(m), name))];
         if (fitting.Length == 1)
             return fitting[0];
         // An address that came back while its former life is still in the list.
@@ -67,6 +67,10 @@ public sealed partial class HubEndpoint
             ? HubErrors.InvalidField("member", $"'{name}' fits several members: {known}")
             : HubErrors.Create(StatusCode.NotFound, ErrorReasons.MemberUnknown, $"No member '{name}' is known. There are: {known}.");
     }
+
+    // host1 is not the beginning of host10.
+    private static bool Begins(string address, string name) =>
+        address.StartsWith(name, StringComparison.Ordinal) && (address.Length == name.Length || name[^1] is ':' or '.' or '/' || address[name.Length] is ':' or '.');
 
     private static string ClientOf(MemberView m) => m.Facts?.ClientAddress ?? "";
 

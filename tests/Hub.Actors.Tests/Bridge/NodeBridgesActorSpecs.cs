@@ -60,6 +60,13 @@ public sealed class NodeBridgesActorSpecs : ActorSpec
         Open(50);
         _bridges.Tell(new MoveStreams(others ? TimeSpan.Zero : TimeSpan.FromSeconds(3)));
         AwaitAssert(() => Ended.ShouldBe(50), Bound);
+        if (others)
+        {
+            // They do not come to the others in one instant.
+            _wires.ShouldAllBe(w => w.Last.Disconnect.RetryAfterMs <= 500);
+            _wires.Select(w => w.Last.Disconnect.RetryAfterMs / 100).Distinct().Count().ShouldBeGreaterThan(2);
+        }
+
         _wires.ShouldAllBe(w => w.Last.Disconnect.Reason == (others ? DisconnectReason.Drain : DisconnectReason.HubStopping));
         var late = new Wire();
         _bridges.Tell(new OpenBridge(Hello("late"), late), TestActor);

@@ -52,6 +52,25 @@ public sealed class MembersActorSpecs : IAsyncLifetime
     }
 
     [Fact]
+    public void Until_it_knows_the_others_a_member_takes_them_for_older()
+    {
+        var directory = new MemberDirectory();
+        directory.AllRead(HubVersion.Wire).ShouldBeTrue();
+        directory.ExpectOthers();
+        directory.AllRead(WireForms.AttachTaken).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task With_gateways_alone_nobody_takes_its_nodes()
+    {
+        var (a, gateway) = (await JoinAsync("a:1"), await JoinAsync("g:1", role: MemberRoles.Gateway));
+        await UntilAsync(() => a.Hub.Members.Known?.Addresses.SequenceEqual(["a:1", "g:1"]) == true && gateway.Hub.Members.Elsewhere is not null);
+        a.Hub.Members.Elsewhere.ShouldBeNull();
+        await JoinAsync("b:1");
+        await UntilAsync(() => a.Hub.Members.Elsewhere?.Addresses.SequenceEqual(["b:1", "g:1"]) == true);
+    }
+
+    [Fact]
     public async Task A_member_has_another_one_leave()
     {
         var (a, b) = (await JoinAsync("a:1"), await JoinAsync("b:1"));
@@ -103,9 +122,9 @@ public sealed class MembersActorSpecs : IAsyncLifetime
         a.Hub.Members.AllRead(HubVersion.Wire).ShouldBeTrue();
     }
 
-    private async Task<Peer> JoinAsync(string address, Func<int, Task>? record = null, bool oldBuild = false, bool alone = false)
+    private async Task<Peer> JoinAsync(string address, Func<int, Task>? record = null, bool oldBuild = false, bool alone = false, string role = MemberRoles.Full)
     {
-        var peer = new Peer(address, record, oldBuild, alone);
+        var peer = new Peer(address, record, oldBuild, alone, role);
         _peers.Add(peer);
         await peer.Cluster.JoinAsync(_peers[0].Cluster.SelfAddress).WaitAsync(Patience);
         await UntilAsync(() => peer.Cluster.State.Members.Any(m => m.UniqueAddress.Equals(peer.Cluster.SelfUniqueAddress) && m.Status == MemberStatus.Up));
@@ -126,10 +145,10 @@ public sealed class MembersActorSpecs : IAsyncLifetime
         private readonly List<HubMembers> _told = [];
         private readonly List<MemberStop> _stops = [];
 
-        public Peer(string address, Func<int, Task>? record, bool oldBuild, bool alone)
+        public Peer(string address, Func<int, Task>? record, bool oldBuild, bool alone, string role)
         {
             Address = address;
-            var roles = oldBuild ? MemberRoles.Full : $"{MemberRoles.Full}, {WireForms.RoleOf(HubVersion.Wire)}";
+            var roles = oldBuild ? role : $"{role}, {WireForms.RoleOf(HubVersion.Wire)}";
             System = ActorSystem.Create("akkahub", ConfigurationFactory.ParseString($$"""
                 akka {
                   loglevel = OFF

@@ -25,9 +25,12 @@ public sealed class NodePartitionAttachSpecs : ActorSpec
         // One that was on its way when the answer came.
         partition.Tell(first);
         partition.Tell(first with { Again = true, Ask = 2 });
+        // Overtaken by a later one.
+        partition.Tell(first);
         bridge.ExpectMsg<AttachTaken>(Bound).Ask.ShouldBe(1);
         bridge.ExpectMsg<AttachTaken>(Bound).Ask.ShouldBe(2);
         bridge.FishForMessage<Attached>(_ => true, Bound).Epoch.ShouldBe(2, "the question that came late was no third session");
+        bridge.ReceiveWhile<object>(m => m, TimeSpan.FromMilliseconds(300)).OfType<Attached>().ShouldBeEmpty();
         // Builds that do not count their questions hear nothing they could not read.
         var older = CreateTestProbe();
         partition.Tell(new Attach("n2", Hello("n2"), older.Ref, 0, Again: false));

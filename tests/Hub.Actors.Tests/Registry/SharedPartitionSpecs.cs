@@ -81,6 +81,27 @@ public sealed class SharedPartitionSpecs : ActorSpec
         _store.Fenced.ShouldBe([7]);
     }
 
+    [Fact]
+    public void Who_asks_before_it_begins_is_told_so_and_kept_once()
+    {
+        AwaitAssert(() => Begins().ShouldBeTrue(), Bound);
+        Volatile.Write(ref _seen, null);
+        _store.Others = [Row(7)];
+        var second = Sys.ActorOf(NodePartitionActor.Props(4, Hub, CreateTestProbe().Ref, _probe));
+        var first = new Attach("n1", Hello("n1"), _bridge.Ref, 0, Again: false, Ask: 1);
+        foreach (var attach in (Attach[])[first, first, first with { Ask = 2 }])
+        {
+            second.Tell(attach, _bridge.Ref);
+            _bridge.ExpectMsg<AttachTaken>(Bound).Ask.ShouldBe(attach.Ask);
+        }
+
+        Watch(second);
+        Sys.Stop(second);
+        ExpectTerminated(second, Bound);
+        _bridge.ExpectMsg<AttachRefused>(Bound);
+        _bridge.ExpectNoMsg(Moment);
+    }
+
     // Twice more, since one question may be under way with what was so before.
     private void AsksOn()
     {

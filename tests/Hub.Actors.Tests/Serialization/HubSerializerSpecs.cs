@@ -122,6 +122,30 @@ public sealed class HubSerializerSpecs : ActorSpec
     }
 
     [Fact]
+    public void What_a_member_must_not_say_is_refused_or_cut()
+    {
+        var serializer = Serializer(StopTaken.Instance);
+        foreach (var how in (int[])[0, 3, -1])
+            Should.Throw<System.Runtime.Serialization.SerializationException>(() => serializer.FromBinary(new StopMemberForm { How = how }.ToByteArray(), "c41"));
+        var form = new MemberFactsForm
+        {
+            ClientAddress = new string('a', 301),
+            Version = new string('v', 10_000),
+            StartedUnixUs = long.MinValue,
+            NodeStreams = -1,
+            Partitions = -2,
+            Nodes = -3,
+            Unreachable = { new string('u', 301), Enumerable.Repeat("h:1", 100) },
+        };
+        var facts = ((TellFacts)serializer.FromBinary(form.ToByteArray(), "c40")).Facts;
+        facts.ClientAddress.ShouldBeEmpty();
+        facts.Version.Length.ShouldBe(300);
+        (facts.NodeStreams, facts.Partitions, facts.Nodes).ShouldBe((0, 0, 0));
+        facts.StartedUnixUs.ShouldBe(UnixTime.Hold(long.MinValue));
+        facts.Unreachable.ShouldBe(Enumerable.Repeat("h:1", 64));
+    }
+
+    [Fact]
     public void Manifests_are_permanent()
     {
         HubSerializer.Id.ShouldBe(7301);
