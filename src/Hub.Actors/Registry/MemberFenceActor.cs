@@ -81,6 +81,10 @@ public sealed class MemberFenceActor : UntypedActor, IWithTimers
             case ClusterEvent.MemberRemoved { PreviousStatus: MemberStatus.Down } m:
                 Begin(m.Member);
                 break;
+            // A member that is told that it is down ends its cluster at once, often before it says to anybody that it is down.
+            case ClusterEvent.MemberRemoved m when IsSelf(m.Member) && CoordinatedShutdown.Get(Context.System).ShutdownReason is null or CoordinatedShutdown.ClusterDowningReason:
+                Begin(m.Member);
+                break;
             // Who has left the cluster, or was put out of it, may think what it likes.
             case ThisActorSystemQuarantinedEvent m when _cluster.State.Members.Any(o => o.Address == m.RemoteAddress && o.Status is MemberStatus.Up or MemberStatus.WeaklyUp):
                 _hub.Fence.Leave($"{m.RemoteAddress} takes nothing more from this member");

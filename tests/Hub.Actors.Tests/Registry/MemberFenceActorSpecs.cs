@@ -58,6 +58,6 @@ public sealed class MemberFenceActorSpecs : TestKit
     protected override void AfterAll()
     {
         base.AfterAll();
-        Shutdown(_other, Bound, verifySystemShutdown: true);
+        Shutdown(_other, Bound);
     }
 }
