@@ -2,6 +2,7 @@ using System.IO.Pipelines;
 using System.Text;
 using Hub.Host.Hosting;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Time.Testing;
 using static Hub.Host.Tests.TestSupport;
@@ -69,6 +70,51 @@ public sealed class ClearTextSpecs
         _passed.Task.IsCompleted.ShouldBeFalse();
     }
 
+    /// <summary>Thrown on, it would be an error with a stack trace in the log for everybody who looks whether somebody listens.</summary>
+    [Fact]
+    public async Task Who_resets_the_connection_before_it_says_anything_is_let_go_quietly()
+    {
+        var (_, done) = Come();
+        await _fromClient.Writer.CompleteAsync(new ConnectionResetException("reset"));
+        await done.WaitAsync(Patience);
+        _passed.Task.IsCompleted.ShouldBeFalse();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Who_resets_the_connection_instead_of_reading_the_answer_is_let_go_quietly(bool before)
+    {
+        if (before)
+            await _toClient.Reader.CompleteAsync(new ConnectionResetException("reset"));
+        var (_, done) = Come();
+        await SendAsync("GET / HTTP/1.1\r\n\r\n"u8.ToArray());
+        if (!before)
+        {
+            await _toClient.Reader.ReadAsync().AsTask().WaitAsync(Patience);
+            await _fromClient.Writer.CompleteAsync(new ConnectionResetException("reset"));
+        }
+
+        await done.WaitAsync(Patience);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_listener_that_stops_waits_for_nobody_here(bool silent)
+    {
+        var (connection, done) = Come();
+        if (!silent)
+        {
+            await SendAsync("GET / HTTP/1.1\r\n\r\n"u8.ToArray());
+            await _toClient.Reader.ReadAsync().AsTask().WaitAsync(Patience);
+        }
+
+        done.IsCompleted.ShouldBeFalse();
+        connection.RequestClose();
+        await done.WaitAsync(Patience);
+    }
+
     private (Connection Connection, Task Done) Come()
     {
         var connection = new Connection(_fromClient.Reader, _toClient.Writer);
@@ -82,14 +128,27 @@ public sealed class ClearTextSpecs
 
     private async Task SendAsync(byte[] bytes) => await _fromClient.Writer.WriteAsync(bytes);
 
-    private sealed class Connection(PipeReader input, PipeWriter output) : ConnectionContext, IDuplexPipe
+    private sealed class Connection(PipeReader input, PipeWriter output) : ConnectionContext, IDuplexPipe, IConnectionLifetimeNotificationFeature
     {
+        private readonly CancellationTokenSource _stopping = new();
+        private readonly FeatureCollection _features = new();
+
         public string? Aborted { get; private set; }
         public override string ConnectionId { get; set; } = "";
-        public override IFeatureCollection Features { get; } = new FeatureCollection();
+        public override IFeatureCollection Features
+        {
+            get
+            {
+                _features.Set<IConnectionLifetimeNotificationFeature>(this);
+                return _features;
+            }
+        }
+
+        public CancellationToken ConnectionClosedRequested { get => _stopping.Token; set => throw new NotSupportedException(); }
         public override IDictionary<object, object?> Items { get; set; } = new Dictionary<object, object?>();
         public override IDuplexPipe Transport { get => this; set => throw new NotSupportedException(); }
         public override void Abort(ConnectionAbortedException abortReason) => Aborted = abortReason.Message;
+        public void RequestClose() => _stopping.Cancel();
         PipeReader IDuplexPipe.Input => input;
         PipeWriter IDuplexPipe.Output => output;
     }

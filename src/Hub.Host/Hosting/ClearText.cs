@@ -3,6 +3,7 @@ using System.Buffers.Binary;
 using System.IO.Pipelines;
 using System.Text;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 
 namespace Hub.Host.Hosting;
 
@@ -23,13 +24,15 @@ internal sealed class ClearText(TimeProvider time)
     private static readonly byte[] Http1Answer = Encoding.ASCII.GetBytes(
         $"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\nContent-Length: {Words.Length + 1}\r\n\r\n{Words}\n");
 
-    /// <summary>Passes a connection on that begins a TLS handshake in time, and answers or closes others.</summary>
+    /// <summary>Passes a connection on that begins a TLS handshake in time, and answers or closes others; one that is reset ends quietly.</summary>
     public async Task OnConnectionAsync(ConnectionContext connection, ConnectionDelegate next)
     {
         var input = connection.Transport.Input;
         ReadResult read;
+        // The listener, when it stops, waits for every connection: it need not for these.
+        var stopping = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? CancellationToken.None;
         using (var patience = new CancellationTokenSource(HubListeners.HandshakeTimeout, time))
-        using (var ended = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, connection.ConnectionClosed))
+        using (var ended = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, connection.ConnectionClosed, stopping))
         {
             try
             {
@@ -37,7 +40,13 @@ internal sealed class ClearText(TimeProvider time)
             }
             catch (OperationCanceledException)
             {
-                connection.Abort(new ConnectionAbortedException("No TLS handshake began in time."));
+                connection.Abort(new ConnectionAbortedException(
+                    patience.IsCancellationRequested ? "No TLS handshake began in time." : "The other side gave up, or the hub stops."));
+                return;
+            }
+            catch (IOException)
+            {
+                // Reset by the other side, as who only looks whether somebody listens does.
                 return;
             }
         }
@@ -52,17 +61,17 @@ internal sealed class ClearText(TimeProvider time)
             return;
         }
 
-        await connection.Transport.Output.WriteAsync(isHttp2 ? Http2Answer : Http1Answer, connection.ConnectionClosed).ConfigureAwait(false);
-        await DrainAsync(connection).ConfigureAwait(false);
+        await AnswerAsync(connection, isHttp2 ? Http2Answer : Http1Answer, stopping).ConfigureAwait(false);
     }
 
-    private async Task DrainAsync(ConnectionContext connection)
+    private async Task AnswerAsync(ConnectionContext connection, byte[] answer, CancellationToken stopping)
     {
         using var patience = new CancellationTokenSource(Linger, time);
-        using var ended = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, connection.ConnectionClosed);
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(patience.Token, connection.ConnectionClosed, stopping);
         var input = connection.Transport.Input;
         try
         {
+            await connection.Transport.Output.WriteAsync(answer, ended.Token).ConfigureAwait(false);
             ReadResult read;
             do
             {
@@ -71,9 +80,9 @@ internal sealed class ClearText(TimeProvider time)
             }
             while (!read.IsCompleted);
         }
-        catch (OperationCanceledException)
+        catch (Exception e) when (e is OperationCanceledException or IOException)
         {
-            // It has had the time to read the answer.
+            // It has had the time to read the answer, or did not want it.
         }
     }
 
