@@ -35,7 +35,21 @@ public sealed class ListenerCertificateSpecs : IDisposable
         await RefusedAsync((good.Key, good.Key), "akkahub.tls.certificate = '", "there is no certificate in it");
         await RefusedAsync((good.Certificate, good.Certificate), "akkahub.tls.key = '");
         File.SetUnixFileMode(good.Key, UnixFileMode.UserRead | UnixFileMode.GroupRead);
-        await RefusedAsync(good, "akkahub.tls.key = '", "can be read by others");
+        await RefusedAsync(good, $"akkahub.tls.key = '{good.Key}': others can read or write it; 'chmod 600' it");
+    }
+
+    /// <summary>Whatever such a file does to its reader, it must not stop a hub that runs.</summary>
+    [Theory]
+    [InlineData("2.5.29.37", "its extended key usage cannot be read: ")]
+    [InlineData("2.5.29.17", "akkahub.tls.certificate = '")]
+    public async Task One_whose_extensions_cannot_be_read_is_refused(string extension, string why)
+    {
+        var odd = new Issue { Extensions = [new X509Extension(extension, [0x30, 0x7f, 1], critical: false)] };
+        await RefusedAsync(Ours.Give(_files, "odd", odd), "akkahub.tls.certificate = '", why);
+        var certificate = await LoadAsync(Ours.Give(_files, "hub"));
+        Ours.Give(_files, "hub", odd);
+        (await certificate.LookAsync(default)).ShouldBe((false, null));
+        (await certificate.LookAsync(default)).Problem.ShouldNotBeNull().ShouldContain(why);
     }
 
     [Fact]
@@ -94,9 +108,56 @@ public sealed class ListenerCertificateSpecs : IDisposable
         Ours.Give(_files, "hub");
         (await certificate.LookAsync(default)).Renewed.ShouldBeFalse();
         (certificate.Current, certificate.Shown.Count).ShouldBe((first, 1));
+        (await certificate.LookAsync(default)).ShouldBe((false, "the disk is full"));
         full = false;
-        (await certificate.LookAsync(default)).Renewed.ShouldBeTrue();
+        (await certificate.LookAsync(default)).ShouldBe((true, null));
         certificate.Current.ShouldNotBe(first);
+    }
+
+    [Fact]
+    public async Task Another_fault_of_the_same_files_is_said_too_and_no_fault_of_who_is_told_gets_out()
+    {
+        var certificate = await LoadAsync(Ours.Give(_files, "hub"));
+        var fault = "one";
+        certificate.Changed += () => throw new AggregateException(new InvalidOperationException(fault));
+        Ours.Give(_files, "hub");
+        (await certificate.LookAsync(default)).ShouldBe((false, null));
+        (await certificate.LookAsync(default)).Problem.ShouldNotBeNull().ShouldContain("(one)");
+        fault = "two";
+        (await certificate.LookAsync(default)).ShouldBe((false, null));
+        (await certificate.LookAsync(default)).Problem.ShouldNotBeNull().ShouldContain("(two)");
+        (await certificate.LookAsync(default)).ShouldBe((false, null));
+    }
+
+    [Fact]
+    public async Task Who_could_not_be_told_that_the_one_before_is_gone_is_told_later()
+    {
+        var certificate = await LoadAsync(Ours.Give(_files, "hub"));
+        var first = certificate.Current;
+        var (full, known) = (true, certificate.Hashes);
+        certificate.Changed += () =>
+        {
+            if (full && certificate.Shown.Count == 1)
+                throw new IOException("the disk is full");
+            known = certificate.Hashes;
+        };
+        using var data = new TemporaryDirectory();
+        using var own = new MemberIdentity(MemberCertificate.LoadOrCreate(data.Path, _time), null);
+        var log = new Lines();
+        using var watch = new CertificateWatch(certificate, own, _time, log);
+        Ours.Give(_files, "hub", new Issue { Until = _time.GetUtcNow().AddDays(99) });
+        await watch.LookAsync(default);
+        var lines = log.Take();
+        lines.Count.ShouldBe(2);
+        lines[0].ShouldContain("was read again: CN=hub");
+        lines[1].ShouldContain("is shown, but the one before may still be named: the disk is full");
+        certificate.Current.ShouldNotBe(first);
+        known.Count.ShouldBe(2);
+        await watch.LookAsync(default);
+        full = false;
+        await watch.LookAsync(default);
+        known.ShouldBe([Hash(certificate.Current)]);
+        log.Take().ShouldBeEmpty();
     }
 
     [Fact]
@@ -173,13 +234,26 @@ public sealed class ListenerCertificateSpecs : IDisposable
         any.ShouldContain(System.Net.Dns.GetHostName(), StringComparer.OrdinalIgnoreCase);
         any.ShouldContain("one.example");
         any.ShouldNotContain("0.0.0.0");
+    }
 
-        static IList<string> Names(HostSettings host, ListenerCertificate? certificate)
-        {
-            var options = new Microsoft.AspNetCore.HostFiltering.HostFilteringOptions();
-            new AllowedHosts(host, certificate).Configure(options);
-            return options.AllowedHosts;
-        }
+    /// <summary>The filter takes some names for all names.</summary>
+    [Fact]
+    public async Task No_certificate_lets_the_hub_be_called_by_any_name()
+    {
+        string[] always = ["localhost", "127.0.0.1", "[::1]"];
+        var certificate = await LoadAsync(Ours.Give(_files, "hub", new Issue { Names = ["0.0.0.0", "::", "*", "*.*", "hub.example"] }));
+        Names(new HostSettings(), certificate).ShouldBe([.. always, "hub.example"]);
+        // As the name of its subject, also where it is a DNS name, or in letters that are folded.
+        foreach (var any in (string[])["*", "0.0.0.0", "[::]", "::", "0", "\uff10.\uff10.\uff10.\uff10", "My Company"])
+            Names(new HostSettings(), await LoadAsync(Ours.Give(_files, "named", new Issue { Subject = any }))).ShouldBe(always, any);
+        Names(new HostSettings { Cluster = new ClusterSettings { PublicHost = "*" } }, null).ShouldBe(always);
+    }
+
+    private static IList<string> Names(HostSettings host, ListenerCertificate? certificate)
+    {
+        var options = new Microsoft.AspNetCore.HostFiltering.HostFilteringOptions();
+        new AllowedHosts(host, certificate).Configure(options);
+        return options.AllowedHosts;
     }
 
     private static string Hash(X509Certificate2 certificate) => certificate.GetCertHashString(System.Security.Cryptography.HashAlgorithmName.SHA256);

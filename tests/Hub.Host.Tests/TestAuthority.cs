@@ -8,10 +8,14 @@ namespace Hub.Host.Tests;
 /// <summary>What a certificate of a test says.</summary>
 internal sealed record Issue
 {
+    /// <summary>The name of its subject; null for that of its file.</summary>
+    public string? Subject { get; init; }
     /// <summary>DNS names and addresses it is for.</summary>
     public string[] Names { get; init; } = [];
     /// <summary>Its extended key usages; none for no such extension.</summary>
     public string[] Usages { get; init; } = [];
+    /// <summary>Extensions of another kind, or such as nobody should write.</summary>
+    public X509Extension[] Extensions { get; init; } = [];
     /// <summary>From when it is valid; null for since yesterday.</summary>
     public DateTimeOffset? From { get; init; }
     /// <summary>Until when; null for half a day from now.</summary>
@@ -47,7 +51,7 @@ internal sealed class TestAuthority
     {
         what ??= new Issue();
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest($"CN={name}", key, HashAlgorithmName.SHA256);
+        var request = new CertificateRequest($"CN={what.Subject ?? name}", key, HashAlgorithmName.SHA256);
         var names = new SubjectAlternativeNameBuilder();
         foreach (var one in what.Names)
         {
@@ -61,6 +65,8 @@ internal sealed class TestAuthority
             request.CertificateExtensions.Add(names.Build());
         if (what.Usages.Length > 0)
             request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension([.. what.Usages.Select(u => new Oid(u))], critical: false));
+        foreach (var extension in what.Extensions)
+            request.CertificateExtensions.Add(extension);
         var now = TimeProvider.System.GetUtcNow();
         using var issued = request.Create(_certificate, what.From ?? now.AddDays(-1), what.Until ?? now.AddDays(0.5), RandomNumberGenerator.GetBytes(8));
         var files = (Certificate: directory[name + ".pem"], Key: directory[name + ".key"]);

@@ -86,7 +86,8 @@ public sealed class DataDirectory : IDisposable
     /// <summary>Gives the lock up.</summary>
     public void Dispose() => _lock.Dispose();
 
-    private static bool OthersMay(string path) => !OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & Others) != 0;
+    /// <summary>Whether others than its owner can read or write a file.</summary>
+    public static bool OthersMay(string path) => !OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & Others) != 0;
 
     private static void Create(string path)
     {

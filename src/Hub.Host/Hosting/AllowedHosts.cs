@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using System.Security.Cryptography.X509Certificates;
+using System.Text;
 using Hub.Host.Settings;
 using Microsoft.AspNetCore.HostFiltering;
 using Microsoft.Extensions.Options;
@@ -12,7 +13,8 @@ namespace Hub.Host.Hosting;
 /// <summary>
 /// By which names the hub may be called: a page of another site must not talk to it under a name of its own that points here. These are the
 /// names of this machine's loopback, the address it binds to, the names in its certificate, and by what other members reach it; when it binds to
-/// all addresses, those of this machine at the time too, since a probe or a load balancer asks by them. Anew with each new certificate.
+/// all addresses, those of this machine at the time too, since a probe or a load balancer asks by them. Anew with each new certificate. What stands
+/// for any name at all, wherever it comes from, is none of them.
 /// </summary>
 internal sealed class AllowedHosts : IConfigureOptions<HostFilteringOptions>, IOptionsChangeTokenSource<HostFilteringOptions>
 {
@@ -43,16 +45,24 @@ internal sealed class AllowedHosts : IConfigureOptions<HostFilteringOptions>, IO
         names = names.Concat(isWildcard ? OfThisMachine() : [InUrl(bind)]);
         if (_host.Cluster.PublicHost is { Length: > 0 } name)
             names = names.Append(IPAddress.TryParse(name, out var address) ? InUrl(address) : name);
-        options.AllowedHosts = [.. names.Concat((_tls?.Shown ?? []).SelectMany(NamesOf)).Distinct(StringComparer.OrdinalIgnoreCase)];
+        options.AllowedHosts = [.. names.Concat((_tls?.Shown ?? []).SelectMany(NamesOf)).Where(IsName).Distinct(StringComparer.OrdinalIgnoreCase)];
     }
 
     /// <summary>The names and addresses a certificate is for, as they stand in a URL.</summary>
-    internal static IEnumerable<string> NamesOf(X509Certificate2 certificate)
+    internal static IReadOnlyList<string> NamesOf(X509Certificate2 certificate)
     {
         var names = certificate.Extensions.OfType<X509SubjectAlternativeNameExtension>()
             .SelectMany(static e => e.EnumerateDnsNames().Concat(e.EnumerateIPAddresses().Select(InUrl))).ToList();
         // One without them is for the name of its subject.
         return names.Count > 0 ? names : [certificate.GetNameInfo(X509NameType.SimpleName, forIssuer: false)];
+    }
+
+    // The filter takes '*', 0.0.0.0 and [::] for any name, and letters that are not of ASCII for those they are folded to.
+    private static bool IsName(string name)
+    {
+        var rest = name.StartsWith("*.", StringComparison.Ordinal) ? name[2..] : name;
+        return Ascii.IsValid(rest) && Uri.CheckHostName(rest) != UriHostNameType.Unknown
+            && !(IPAddress.TryParse(rest, out var address) && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any)));
     }
 
     private static IEnumerable<string> OfThisMachine() =>

@@ -55,10 +55,11 @@ internal sealed record CertificateFiles(string CertificateSetting, string Certif
             var certificate = await File.ReadAllBytesAsync(Certificate, cancellationToken).ConfigureAwait(false);
             try
             {
-                DataDirectory.RefuseSharedSecret(Key);
+                if (DataDirectory.OthersMay(Key))
+                    throw Refused(KeySetting, Key, "others can read or write it; 'chmod 600' it");
                 return (certificate, await File.ReadAllBytesAsync(Key, cancellationToken).ConfigureAwait(false));
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or StoreRefusedException)
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 throw Refused(KeySetting, Key, e.Message, e);
             }
@@ -91,15 +92,25 @@ internal sealed record CertificateFiles(string CertificateSetting, string Certif
             // A key of a PEM file lives in memory only, which not every user of the certificate can take.
             certificate = X509CertificateLoader.LoadPkcs12(pem.Export(X509ContentType.Pkcs12), password: null);
         }
-        catch (Exception e) when (e is CryptographicException or ArgumentException)
+        catch (Exception e)
         {
-            // The only wrong argument is a key of another certificate.
+            // What a file can do to its reader is not known in full. The only wrong argument is a key of another certificate.
             throw Refused(setting, file, e is ArgumentException ? $"it is not the key of the certificate in {CertificateSetting}" : e.Message, e);
         }
 
         if (now < certificate.NotBefore || now > certificate.NotAfter)
             throw RefusedCertificate($"it is valid from {certificate.NotBefore.ToUniversalTime():u} to {certificate.NotAfter.ToUniversalTime():u}");
-        if (!CertificateUsage.Allows(certificate, usages))
+        bool isAllowed;
+        try
+        {
+            isAllowed = CertificateUsage.Allows(certificate, usages);
+        }
+        catch (Exception e)
+        {
+            throw RefusedCertificate($"its extended key usage cannot be read: {e.Message}", e);
+        }
+
+        if (!isAllowed)
         {
             var names = string.Join(" and ", usages.ToArray().Select(static u => u == CertificateUsage.Server ? "serverAuth" : "clientAuth"));
             throw RefusedCertificate($"its extended key usage does not allow what it is for here: {names}");
@@ -109,7 +120,7 @@ internal sealed record CertificateFiles(string CertificateSetting, string Certif
     }
 
     /// <summary>A certificate that cannot be used, for a reason its user found.</summary>
-    public CertificateRefusedException RefusedCertificate(string why) => Refused(CertificateSetting, Certificate, why);
+    public CertificateRefusedException RefusedCertificate(string why, Exception? inner = null) => Refused(CertificateSetting, Certificate, why, inner);
 
     private static CertificateRefusedException Refused(string setting, string file, string why, Exception? inner = null) =>
         new($"{setting} = '{file}': {why}", inner);

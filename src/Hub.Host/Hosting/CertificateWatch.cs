@@ -49,7 +49,9 @@ internal sealed class CertificateWatch(ListenerCertificate? listeners, MemberIde
         var (renewed, problem) = await certificate.LookAsync(cancellationToken).ConfigureAwait(false);
         if (renewed)
             log.CertificateRenewed(certificate.Current.Subject, certificate.Current.NotAfter.ToUniversalTime());
-        if (problem is not null)
+        if (problem is not null && renewed)
+            log.CertificateNotTold(problem);
+        else if (problem is not null)
             log.CertificateKept(problem, certificate.Current.NotAfter.ToUniversalTime());
         return renewed;
     }

@@ -15,8 +15,9 @@ internal sealed class ListenerCertificate
     private readonly CertificateFiles _files;
     private readonly TimeProvider _time;
     private byte[] _fingerprint;
-    private byte[]? _refused;
+    private (byte[] Seen, string Why)? _refused;
     private bool _said;
+    private bool _isTold = true;
     private volatile Pair _current;
     private volatile IReadOnlyList<X509Certificate2> _shown;
 
@@ -61,10 +62,15 @@ internal sealed class ListenerCertificate
     };
 
     /// <summary>Looks at the files once. One call at a time.</summary>
-    /// <returns>Whether there is a new certificate, or why what is there now cannot be used; each such state of the files is told of once.</returns>
+    /// <returns>
+    /// Whether there is a new certificate, and what is wrong: without a new one why what is there now cannot be used, with one who could not be told that
+    /// the one before is gone (that is tried again at each look). Each fault of each state of the files is told of once.
+    /// </returns>
     public async Task<(bool Renewed, string? Problem)> LookAsync(CancellationToken cancellationToken)
     {
         byte[] seen = [];
+        if (!_isTold)
+            Tell();
         try
         {
             var read = await _files.ReadAsync(cancellationToken).ConfigureAwait(false);
@@ -78,14 +84,14 @@ internal sealed class ListenerCertificate
             Take(Open(read));
             _fingerprint = seen;
             _refused = null;
-            return (true, null);
+            return (true, Tell());
         }
-        catch (Exception e) when (e is CertificateRefusedException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            // Two files do not change at once: what is wrong at one look only is not told of.
-            if (_refused is null || !seen.AsSpan().SequenceEqual(_refused))
+            // Whatever it is, the hub runs on with the one it has. Two files do not change at once: what is wrong at one look only is not told of.
+            if (_refused is not { } before || before.Why != e.Message || !seen.AsSpan().SequenceEqual(before.Seen))
             {
-                (_refused, _said) = (seen, false);
+                (_refused, _said) = ((seen, e.Message), false);
                 return (false, null);
             }
 
@@ -113,14 +119,38 @@ internal sealed class ListenerCertificate
         // The one before is left to the collector: a handshake may be using it.
         _current = next;
         _shown = [next.Certificate];
-        Changed?.Invoke();
+    }
+
+    // The new one is shown whatever becomes of this; who is not told takes the one before for shown, too.
+    private string? Tell()
+    {
+        try
+        {
+            Changed?.Invoke();
+            _isTold = true;
+            return null;
+        }
+        catch (Exception e)
+        {
+            _isTold = false;
+            return e.Message;
+        }
     }
 
     private Pair Open((byte[] Certificate, byte[] Key) read)
     {
         var loaded = _files.Open(read, _time.GetUtcNow(), CertificateUsage.Server);
-        // Offline: the hub asks nobody for what the file does not have.
-        return new Pair(loaded.Certificate, SslStreamCertificateContext.Create(loaded.Certificate, loaded.Intermediates, offline: true));
+        try
+        {
+            // Names that cannot be read would be met later, by who does not know what to do about it.
+            _ = AllowedHosts.NamesOf(loaded.Certificate);
+            // Offline: the hub asks nobody for what the file does not have.
+            return new Pair(loaded.Certificate, SslStreamCertificateContext.Create(loaded.Certificate, loaded.Intermediates, offline: true));
+        }
+        catch (Exception e)
+        {
+            throw _files.RefusedCertificate(e.Message, e);
+        }
     }
 
     private static byte[] FingerprintOf((byte[] Certificate, byte[] Key) read)
