@@ -84,7 +84,7 @@ public static class HubTrust
         {
             _ when problems.Contains(X509ChainStatusFlags.NotTimeValid) => $"its certificate ({certificate.Subject}) or its authority's is not valid now",
             _ when problems.Any(static p => p is X509ChainStatusFlags.UntrustedRoot or X509ChainStatusFlags.PartialChain or X509ChainStatusFlags.NotSignatureValid) =>
-                $"its certificate ({certificate.Subject}) is of no authority that is trusted here",
+                $"its certificate ({certificate.Subject}) is of no authority that is trusted here; give its authority's certificate with --ca or {AuthorityVariable}",
             _ => $"its certificate ({certificate.Subject}) is not accepted: {string.Join(", ", problems)}",
         });
     }

@@ -16,7 +16,7 @@ public static class TransportFault
             switch (e)
             {
                 case UntrustedHubException:
-                    return $"{e.Message}; give its authority's certificate with --ca or {HubTrust.AuthorityVariable}";
+                    return e.Message;
                 case HttpProtocolException { ErrorCode: InadequateSecurity }:
                     return "it speaks TLS there; write the address with https://";
                 case AuthenticationException { InnerException: null }:

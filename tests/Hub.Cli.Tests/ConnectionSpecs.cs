@@ -8,7 +8,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Hub.Cli.Tests;
 
-/// <summary>Several members of one hub, some of them not there.</summary>
+/// <summary>Several members of one hub, some of them not there, and by what they are known.</summary>
 public sealed class ConnectionSpecs
 {
     private const string NobodyThere = "127.0.0.1:1";
@@ -18,6 +18,21 @@ public sealed class ConnectionSpecs
     {
         Faults.NeverReached(new RpcException(new Status(StatusCode.Unavailable, "", new TimeoutException()))).ShouldBeTrue();
         Faults.NeverReached(new RpcException(new Status(StatusCode.Unavailable, "", new IOException()))).ShouldBeFalse();
+    }
+
+    /// <summary>The variable may be set for all hubs that somebody works with, also where one in clear text is among them.</summary>
+    [Fact]
+    public void The_authority_is_read_for_encrypted_addresses_only_and_a_fault_names_who_gave_it()
+    {
+        const string nowhere = "/nowhere/ca.pem";
+        var both = Resolve(null, "127.0.0.1:7,https://hub.example");
+        both.TrustFor(both.Endpoints[0]).CertificateChainPolicy.ShouldBeNull();
+        Should.Throw<CliException>(() => both.TrustFor(both.Endpoints[1])).Message.ShouldStartWith($"AKKAHUB_CA '{nowhere}': ");
+        var option = Resolve("/nowhere/else.pem", "https://hub.example");
+        Should.Throw<CliException>(() => option.TrustFor(option.Endpoints[0])).Message.ShouldStartWith("--ca '/nowhere/else.pem': ");
+
+        static ConnectionSettings Resolve(string? option, string hub) =>
+            ConnectionSettings.Resolve(hub, "ahub_given", null, n => n == "AKKAHUB_CA" ? nowhere : null, option);
     }
 
     [Fact]

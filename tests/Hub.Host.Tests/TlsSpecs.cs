@@ -85,9 +85,10 @@ public sealed class TlsSpecs : IAsyncLifetime
     public async Task Who_does_not_trust_it_or_dials_another_name_is_told_so()
     {
         var foreign = TestAuthority.Make("theirs").WriteTo(_files);
-        (await FaultAsync(Client(HubTrust.OfAuthority(foreign)))).ShouldContain("is of no authority that is trusted here; give its authority's certificate with --ca or AKKAHUB_CA");
-        (await FaultAsync(Client(HubTrust.OfAuthority(null)))).ShouldContain("is of no authority that is trusted here");
-        (await FaultAsync(Client(HubTrust.OfAuthority(_ca), _hub.Grpc.Replace("127.0.0.1", "localhost", StringComparison.Ordinal)))).ShouldContain("is not for this name or address");
+        const string unknown = "its certificate (CN=hub) is of no authority that is trusted here; give its authority's certificate with --ca or AKKAHUB_CA";
+        (await FaultAsync(Client(HubTrust.OfAuthority(foreign)))).ShouldBe(unknown);
+        (await FaultAsync(Client(HubTrust.OfAuthority(null)))).ShouldBe(unknown);
+        (await FaultAsync(Client(HubTrust.OfAuthority(_ca), _hub.Grpc.Replace("127.0.0.1", "localhost", StringComparison.Ordinal)))).ShouldBe("its certificate (CN=hub) is not for this name or address");
     }
 
     [Fact]
@@ -143,7 +144,7 @@ public sealed class TlsSpecs : IAsyncLifetime
         _hub.OwnersAddress.ShouldNotBeNull().ToString().ShouldBe(_hub.Grpc);
         await Client(HubTrust.OfLocalHub(_data.Path), _hub.Grpc.Replace("127.0.0.1", "localhost", StringComparison.Ordinal)).GetHubAsync(new GetHubRequest(), _owner);
         (_hub with { Certificates = ["00"] }).Write(_data.Path);
-        (await FaultAsync(Client(HubTrust.OfLocalHub(_data.Path)))).ShouldContain("its certificate is not the one that");
+        (await FaultAsync(Client(HubTrust.OfLocalHub(_data.Path)))).ShouldBe($"its certificate is not the one that {Path.Combine(_data.Path, LocalHub.FileName)} names");
         (_hub with { Certificates = [] }).OwnersAddress.ShouldBeNull("nobody would know who answers there");
     }
 
@@ -165,7 +166,7 @@ public sealed class TlsSpecs : IAsyncLifetime
         LocalHub.TryRead(_data.Path)!.Certificates.ShouldBe([after]);
         // The owner notices nothing, a client of the old name does, one of the new name gets through.
         await Client(HubTrust.OfLocalHub(_data.Path)).GetHubAsync(new GetHubRequest(), _owner);
-        (await FaultAsync(Client(HubTrust.OfAuthority(_ca)))).ShouldContain("is not for this name");
+        (await FaultAsync(Client(HubTrust.OfAuthority(_ca)))).ShouldBe("its certificate (CN=hub) is not for this name or address");
         (await CalledAsync("new.example")).ShouldBe(HttpStatusCode.OK);
         (await CalledAsync("hub.example")).ShouldBe(HttpStatusCode.BadRequest);
         await old.GetHubAsync(new GetHubRequest(), _owner);

@@ -11,8 +11,8 @@ namespace Hub.Cli.Connection;
 /// <param name="DataDirectory">Where a local hub was looked for.</param>
 internal sealed record ConnectionSettings(IReadOnlyList<HubAddress> Endpoints, string? Token, LocalHub? Owners, LocalHub? Local, string DataDirectory)
 {
-    /// <summary>File of the authority that a hub's certificate must be of; null for the system's.</summary>
-    public string? AuthorityFile { get; init; }
+    /// <summary>File of the authority that a hub's certificate must be of, and the option or variable that names it; null for the system's.</summary>
+    public (string File, string Source)? Authority { get; init; }
 
     /// <summary>Where the hub of the data directory shows a certificate that is named there; null if it runs not, or in clear text.</summary>
     public HubAddress? Known { get; init; }
@@ -27,14 +27,15 @@ internal sealed record ConnectionSettings(IReadOnlyList<HubAddress> Endpoints, s
     /// </exception>
     public static ConnectionSettings Resolve(string? hub, string? token, string? dataDirectory, Func<string, string?> variable, string? authority = null)
     {
-        authority = Given(authority) ?? Given(variable(HubTrust.AuthorityVariable));
+        (string, string)? trusted = Given(authority) is { } option ? (option, "--ca")
+            : Given(variable(HubTrust.AuthorityVariable)) is { } value ? (value, HubTrust.AuthorityVariable) : null;
         hub = Given(hub) ?? Given(variable("AKKAHUB_ADDR"));
         token = Given(token) ?? Given(variable("AKKAHUB_TOKEN"));
         var directory = Given(dataDirectory) is { } given ? Path.GetFullPath(given) : LocalHub.DefaultDataDirectory(variable);
 
         var running = LocalHub.TryRead(directory);
         ConnectionSettings With(IReadOnlyList<HubAddress> to, string? secret, LocalHub? ofOwner, LocalHub? found) =>
-            new(to, secret, ofOwner, found, directory) { AuthorityFile = authority, Known = running?.OwnersAddress is { IsEncrypted: true } known ? known : null };
+            new(to, secret, ofOwner, found, directory) { Authority = trusted, Known = running?.OwnersAddress is { IsEncrypted: true } known ? known : null };
 
         var local = hub is null ? running : null;
         var errors = new List<string>();
@@ -65,17 +66,17 @@ internal sealed record ConnectionSettings(IReadOnlyList<HubAddress> Endpoints, s
     /// <summary>The credential for one member; null where it must not be sent.</summary>
     public string? TokenFor(HubAddress endpoint) => Owners is null || endpoint == Owners.OwnersAddress ? Token : null;
 
-    /// <summary>By what a member is known.</summary>
+    /// <summary>By what a member is known; for one in clear text the file of the authority, which may be for others, is not looked at.</summary>
     /// <exception cref="CliException">The file of the authority cannot be used.</exception>
     public SslClientAuthenticationOptions TrustFor(HubAddress endpoint)
     {
         try
         {
-            return endpoint == Known ? HubTrust.OfLocalHub(DataDirectory) : HubTrust.OfAuthority(AuthorityFile);
+            return endpoint == Known ? HubTrust.OfLocalHub(DataDirectory) : HubTrust.OfAuthority(endpoint.IsEncrypted ? Authority?.File : null);
         }
         catch (AuthorityFileException e)
         {
-            throw CliException.Usage($"--ca {e.Message}");
+            throw CliException.Usage($"{Authority?.Source} {e.Message}");
         }
     }
 

@@ -72,7 +72,7 @@ public sealed class TlsSpecs(ITestOutputHelper output)
         (await ClientAsync($"127.0.0.1:{hub.GrpcPort}", authority, clients, "exec", Remote, "-n", "--", "true")).Error.ShouldContain("it speaks TLS there; write the address with https://");
         var unread = await ClientAsync(there, workspace.PathOf("nothing.pem"), clients, "get", "nodes");
         unread.Code.ShouldBe(2);
-        unread.Error.ShouldStartWith($"hub: --ca '{workspace.PathOf("nothing.pem")}': ");
+        unread.Error.ShouldStartWith($"hub: AKKAHUB_CA '{workspace.PathOf("nothing.pem")}': ");
         (await ClientAsync(there, authority, "ahub_wrong", "get", "nodes")).ShouldSatisfyAllConditions(
             r => r.Code.ShouldBe(1), r => r.Error.ShouldContain("the token is not known to this hub"));
         (await ClientAsync(there, authority, nodes, "get", "nodes")).Error.ShouldContain("a token of type node does not allow");
