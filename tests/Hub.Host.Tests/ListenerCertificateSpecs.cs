@@ -221,41 +221,6 @@ public sealed class ListenerCertificateSpecs : IDisposable
         await watch.StopAsync(default);
     }
 
-    [Fact]
-    public async Task The_hub_may_be_called_by_what_stands_in_its_certificate_and_in_its_settings()
-    {
-        var certificate = await LoadAsync(Ours.Give(_files, "hub", new Issue { Names = ["hub.example", "*.mesh.example", "192.0.2.9", "2001:db8::9"] }));
-        string[] always = ["localhost", "127.0.0.1", "[::1]"];
-        string[] named = ["hub.example", "*.mesh.example", "192.0.2.9", "[2001:db8::9]"];
-        Names(new HostSettings(), null).ShouldBe(always);
-        Names(new HostSettings { Bind = "192.0.2.7" }, certificate).ShouldBe([.. always, "192.0.2.7", .. named]);
-        Names(new HostSettings { Cluster = new ClusterSettings { PublicHost = "2001:db8::5" } }, certificate).ShouldBe([.. always, "[2001:db8::5]", .. named]);
-        var any = Names(new HostSettings { Bind = "0.0.0.0", Cluster = new ClusterSettings { PublicHost = "one.example" } }, certificate);
-        any.ShouldContain(System.Net.Dns.GetHostName(), StringComparer.OrdinalIgnoreCase);
-        any.ShouldContain("one.example");
-        any.ShouldNotContain("0.0.0.0");
-    }
-
-    /// <summary>The filter takes some names for all names.</summary>
-    [Fact]
-    public async Task No_certificate_lets_the_hub_be_called_by_any_name()
-    {
-        string[] always = ["localhost", "127.0.0.1", "[::1]"];
-        var certificate = await LoadAsync(Ours.Give(_files, "hub", new Issue { Names = ["0.0.0.0", "::", "*", "*.*", "hub.example"] }));
-        Names(new HostSettings(), certificate).ShouldBe([.. always, "hub.example"]);
-        // As the name of its subject, also where it is a DNS name, or in letters that are folded.
-        foreach (var any in (string[])["*", "0.0.0.0", "[::]", "::", "0", "\uff10.\uff10.\uff10.\uff10", "My Company"])
-            Names(new HostSettings(), await LoadAsync(Ours.Give(_files, "named", new Issue { Subject = any }))).ShouldBe(always, any);
-        Names(new HostSettings { Cluster = new ClusterSettings { PublicHost = "*" } }, null).ShouldBe(always);
-    }
-
-    private static IList<string> Names(HostSettings host, ListenerCertificate? certificate)
-    {
-        var options = new Microsoft.AspNetCore.HostFiltering.HostFilteringOptions();
-        new AllowedHosts(host, certificate).Configure(options);
-        return options.AllowedHosts;
-    }
-
     private static string Hash(X509Certificate2 certificate) => certificate.GetCertHashString(System.Security.Cryptography.HashAlgorithmName.SHA256);
 
     private static HostSettings Host((string Certificate, string Key) files) => new() { Tls = new TlsSettings { Certificate = files.Certificate, Key = files.Key } };
