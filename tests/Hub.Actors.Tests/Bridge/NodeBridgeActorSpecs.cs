@@ -3,6 +3,7 @@ using Akka.Actor;
 using Akka.TestKit;
 using AkkaHub.V1;
 using Hub.Actors.Bridge;
+using Hub.Actors.Members;
 using Hub.Actors.Nodes;
 using Hub.Actors.Settings;
 using Hub.Actors.Tests.Actors;

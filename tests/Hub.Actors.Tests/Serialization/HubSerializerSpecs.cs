@@ -1,4 +1,5 @@
 using Akka.Serialization;
+using AkkaHub.Internal.V1;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Hub.Actors.Members;
