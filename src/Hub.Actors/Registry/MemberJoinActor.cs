@@ -28,7 +28,8 @@ public sealed class MemberJoinActor : UntypedActor, IWithTimers
         public static readonly IsUp Instance = new();
     }
 
-    private sealed record Answer(IReadOnlyList<PostgresMemberEntry>? InTheWay, string? Failure);
+    // Formed: the store has made this member the first of a cluster. Who only asked who is there has no such word, whatever the answer.
+    private sealed record Answer(bool Formed, IReadOnlyList<PostgresMemberEntry>? InTheWay, string? Failure = null);
 
     private readonly HubRuntime _hub;
     private readonly ISharedStore _store;
@@ -103,13 +104,14 @@ public sealed class MemberJoinActor : UntypedActor, IWithTimers
     {
         try
         {
-            return new Answer(mayForm
-                ? await _store.TryFormAsync().ConfigureAwait(false)
-                : [.. (await _store.OthersAsync().ConfigureAwait(false)).Where(o => o.Cluster != 0)], null);
+            if (!mayForm)
+                return new Answer(false, [.. (await _store.OthersAsync().ConfigureAwait(false)).Where(o => o.Cluster != 0)]);
+            var inTheWay = await _store.TryFormAsync().ConfigureAwait(false);
+            return new Answer(inTheWay is { Count: 0 }, inTheWay);
         }
         catch (Exception e)
         {
-            return new Answer(null, e.Message);
+            return new Answer(false, null, e.Message);
         }
     }
 
@@ -125,15 +127,16 @@ public sealed class MemberJoinActor : UntypedActor, IWithTimers
         // Fenced: this process is about to end.
         if (answer.InTheWay is not { } others)
             return;
+        if (answer.Formed)
+        {
+            HubLog.ClusterFormed(_hub.Log);
+            _cluster.Join(_cluster.SelfAddress);
+            return;
+        }
+
         if (others.Count == 0)
         {
-            if (MayForm)
-            {
-                HubLog.ClusterFormed(_hub.Log);
-                _cluster.Join(_cluster.SelfAddress);
-            }
-            else
-                _hub.Readiness.Set(Readiness.Cluster, "no cluster is there yet, and the first seed has not formed one");
+            _hub.Readiness.Set(Readiness.Cluster, "no cluster is there yet, and the first seed has not formed one");
             return;
         }
 

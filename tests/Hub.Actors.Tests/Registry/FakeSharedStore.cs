@@ -9,6 +9,7 @@ internal sealed class FakeSharedStore : ISharedStore
 
     public event Action<Exception>? Silent;
     private int _looks;
+    private int _formAsked;
 
     public PostgresMemberEntry[] Others { get; set; } = [];
 
@@ -20,13 +21,26 @@ internal sealed class FakeSharedStore : ISharedStore
 
     public int Looks => Volatile.Read(ref _looks);
 
-    public Task<IReadOnlyList<PostgresMemberEntry>> OthersAsync(CancellationToken cancellationToken = default)
+    /// <summary>What an answer about the others waits for.</summary>
+    public Task Held { get; set; } = Task.CompletedTask;
+
+    /// <summary>Who is in the way of forming a cluster.</summary>
+    public PostgresMemberEntry[] InTheWay { get; set; } = [];
+
+    public int FormAsked => Volatile.Read(ref _formAsked);
+
+    public async Task<IReadOnlyList<PostgresMemberEntry>> OthersAsync(CancellationToken cancellationToken = default)
     {
         Interlocked.Increment(ref _asked);
-        return Task.FromResult<IReadOnlyList<PostgresMemberEntry>>(Others);
+        await Held;
+        return Others;
     }
 
-    public Task<IReadOnlyList<PostgresMemberEntry>?> TryFormAsync(CancellationToken cancellationToken = default) => throw new NotSupportedException();
+    public Task<IReadOnlyList<PostgresMemberEntry>?> TryFormAsync(CancellationToken cancellationToken = default)
+    {
+        Interlocked.Increment(ref _formAsked);
+        return Task.FromResult<IReadOnlyList<PostgresMemberEntry>?>(InTheWay);
+    }
 
     public Task<bool> TryJoinAsync(IReadOnlySet<int> seen, CancellationToken cancellationToken = default)
     {
