@@ -164,6 +164,9 @@ public sealed class SharedPartitionSpecs : ActorSpec
         _partition.Tell(HandOffPartition.Instance);
         ExpectNoMsg(Moment);
         Left().ShouldBeEmpty();
+        Advance(TimeSpan.FromSeconds(40));
+        ExpectNoMsg(Moment);
+        Left().ShouldBeEmpty("nobody stops: a store that stands still for a while costs no member");
         Advance(TimeSpan.FromSeconds(6));
         AwaitAssert(() => Left().ShouldHaveSingleItem().ShouldContain("partition 3"), Bound);
         ExpectNoMsg(Moment);
