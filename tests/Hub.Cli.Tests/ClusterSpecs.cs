@@ -150,7 +150,7 @@ public sealed class ClusterSpecs
         await using var two = await FakeHub.StartAsync();
         two.Script.On<ListMembersRequest>(_ => throw FakeHub.Error(code, ErrorReasons.TokenInvalid, "The token is not valid."));
         await using var run = new CliRun();
-        (await run.RunAsync(one, "cluster", "drain", "a", "--hub", $"{one.Address},{two.Address}")).ShouldBe(0);
+        (await run.RunAsync("cluster", "drain", "a", "--hub", $"{one.Address},{two.Address}")).ShouldBe(0);
         run.ErrorText.ShouldStartWith("hub: member a:5110 is leaving");
     }
 
