@@ -5,6 +5,7 @@ using static Hub.Host.Tests.TestSupport;
 
 namespace Hub.Host.Tests;
 
+// Longer than most files: the cases share one server and the helpers that write to it.
 /// <summary>Who may write to a shared store, and that nobody else can.</summary>
 public sealed class PostgresMemberSpecs(PostgresFixture postgres) : IClassFixture<PostgresFixture>
 {

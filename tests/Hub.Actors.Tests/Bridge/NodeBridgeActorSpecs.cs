@@ -11,6 +11,7 @@ using Hub.Protocol;
 
 namespace Hub.Actors.Tests.Bridge;
 
+// Longer than most files: the cases share one bridge and the helpers that drive it.
 public sealed class NodeBridgeActorSpecs : ActorSpec
 {
     private readonly TestProbe _registry;

@@ -12,6 +12,7 @@ using Hub.Protocol;
 
 namespace Hub.Actors.Tests.Registry;
 
+// Longer than most files: the cases share one partition and the helpers that drive it.
 public sealed class NodePartitionActorSpecs : ActorSpec
 {
     private const int MostNodes = 20;

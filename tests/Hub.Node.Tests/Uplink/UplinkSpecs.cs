@@ -4,6 +4,7 @@ using Hub.Protocol;
 
 namespace Hub.Node.Tests.Uplink;
 
+// Longer than most files: the cases share one agent, one hub, and the helpers that drive them.
 public sealed class UplinkSpecs
 {
     private static readonly Func<NodeOptions, NodeOptions> NoMain = o => o with { MainTerminal = false };
