@@ -8,14 +8,13 @@ using Xunit.Abstractions;
 namespace Hub.ClusterTests;
 
 /// <summary>A member that others go on without stops at once and writes nothing more; one that is only slow is left alone.</summary>
-public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
+[Collection(SharedCluster.Collection)]
+public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared) : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(90);
     private const int Stop = 19;
     private const int Continue = 18;
     private const int Downed = 6;
-
-    private static readonly Dictionary<string, string?> RoomForAll = new() { ["AKKAHUB_HISTORY_MAX_BYTES"] = "16777216", ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000" };
 
     private HubClient? _client;
 
@@ -25,8 +24,9 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
     public async Task A_member_that_is_fenced_in_the_store_ends_its_streams_and_itself_and_the_others_go_on()
     {
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
-        var (agent, writer) = await StartWriterAsync(workspace, cluster, cluster.Addresses);
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
+        var (agent, writer) = await StartWriterAsync(workspace, cluster, "fenced");
         var fenced = cluster.Members[0];
         using var client = new HubClient(fenced);
         using var watched = client.Service.WatchEvents(new WatchEventsRequest { Follow = true }, client.Headers);
@@ -41,7 +41,8 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
         (await ended.WaitAsync(Patience)).StatusCode.ShouldBe(StatusCode.Unavailable);
         (await fenced.Child.WaitForExitAsync(Patience)).ShouldBe(Downed);
         await GoesOnAsync(cluster.Members[1], agent, writer);
-        await FinishAsync(cluster, cluster.Members.Skip(1), agent, writer);
+        await FinishAsync(log, cluster.Members.Skip(1), agent, writer);
+        await fenced.StartAndWaitAsync(Patience);
     }
 
     /// <summary>The zombie's own way out: what it is told by the others, with a store that answers nobody.</summary>
@@ -49,10 +50,11 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
     public async Task A_member_that_was_downed_ends_although_the_store_hangs()
     {
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
         var zombie = cluster.Members[0];
         zombie.Child.Send(Stop);
-        await LogHasAsync(cluster.Members[1], "was downed and is fenced");
+        await log.HasAsync(cluster.Members[1], "was downed and is fenced", Patience);
         var server = await ServerProcessesAsync(cluster);
         foreach (var pid in server)
             ChildProcess.Send(pid, Stop);
@@ -67,7 +69,8 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
                 ChildProcess.Send(pid, Continue);
         }
 
-        await LogHasAsync(zombie, "Stops serving at once");
+        await log.HasAsync(zombie, "Stops serving at once", Patience);
+        await zombie.StartAndWaitAsync(Patience);
     }
 
     /// <summary>A write that is on its way and does not end while its partition is to move.</summary>
@@ -75,32 +78,33 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
     public async Task A_write_that_is_held_up_while_its_partition_moves_lands_before_its_successor_begins_or_never()
     {
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
-        var (agent, writer) = await StartWriterAsync(workspace, cluster, cluster.Addresses);
-        var holder = await HolderAsync(cluster);
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
+        var (agent, writer) = await StartWriterAsync(workspace, cluster, "held");
+        var holder = await HolderAsync(cluster, log, agent);
         workspace.Say($"the partition is on {holder.LogFile}");
         var released = cluster.QueryAsync("BEGIN; LOCK TABLE journal IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(25); COMMIT");
         await QueryUntilAsync(cluster, "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'journal'::regclass AND NOT granted", "t");
         var code = await holder.TerminateAsync(Patience);
-        await LogHasAsync(holder, "has to move, and after");
+        await log.HasAsync(holder, "has to move, and after", Patience);
         code.ShouldBe(Downed);
         released.IsCompleted.ShouldBeFalse("it leaves without waiting for the write");
         await released;
         var other = cluster.Members.First(m => m != holder);
         await GoesOnAsync(other, agent, writer);
         await holder.StartAndWaitAsync(Patience);
-        await FinishAsync(cluster, cluster.Members, agent, writer);
-        foreach (var member in cluster.Members)
-            (await File.ReadAllTextAsync(member.LogFile)).ShouldNotContain("23505", Case.Sensitive, "the unique key is the last line, and was not needed");
+        await FinishAsync(log, cluster.Members, agent, writer);
+        await log.HasNoneAsync("23505", "the unique key is the last line, and was not needed");
     }
 
     [SkippableFact]
     public async Task While_the_store_is_away_nobody_is_taken_for_dead_and_all_goes_on_when_it_is_back()
     {
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
-        var (agent, writer) = await StartWriterAsync(workspace, cluster, cluster.Addresses);
-        var uids = await cluster.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member");
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
+        var (agent, writer) = await StartWriterAsync(workspace, cluster, "away");
+        var uids = await cluster.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member WHERE NOT fenced");
         await cluster.Server.StopAsync();
         workspace.Say($"the server is away, the writer at {writer.Written}");
         foreach (var member in cluster.Members)
@@ -112,7 +116,7 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
         await GoesOnAsync(cluster.Members[1], agent, writer);
         workspace.Say($"goes on, the writer at {writer.Written}");
         (await cluster.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member WHERE NOT fenced")).ShouldBe(uids);
-        await FinishAsync(cluster, cluster.Members, agent, writer);
+        await FinishAsync(log, cluster.Members, agent, writer);
     }
 
     /// <summary>Twice as many busy processes as processors, at the same priority.</summary>
@@ -120,8 +124,9 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
     public async Task Busy_processors_cost_no_member()
     {
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
-        var (agent, writer) = await StartWriterAsync(workspace, cluster, cluster.Addresses);
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
+        var (agent, writer) = await StartWriterAsync(workspace, cluster, "busy");
         var seconds = TestSettings.Long ? 60 : 10;
         var busy = Enumerable.Range(0, Environment.ProcessorCount * 2)
             .Select(_ => Process.Start(new ProcessStartInfo("sh", ["-c", $"exec timeout {seconds} sh -c 'while :; do :; done'"]))!).ToArray();
@@ -142,32 +147,30 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
 
         await GoesOnAsync(cluster.Members[1], agent, writer);
         (await cluster.QueryAsync("SELECT count(*) FROM akkahub_member WHERE NOT fenced")).ShouldBe("3");
-        await FinishAsync(cluster, cluster.Members, agent, writer);
+        await FinishAsync(log, cluster.Members, agent, writer);
     }
 
-    private async Task<(string Node, WriterTerminal Writer)> StartWriterAsync(Workspace workspace, TestCluster cluster, IReadOnlyList<Uri> members)
+    private async Task<(string Node, WriterTerminal Writer)> StartWriterAsync(Workspace workspace, TestCluster cluster, string node)
     {
         // The writer asks through it until the test ends; not through one that a test puts an end to.
         var client = _client = new HubClient(cluster.Members[2]);
         var token = await TestCluster.NodeTokenAsync(client);
-        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Wait = true, Members = members, Token = token });
+        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = node, Wait = true, Members = cluster.Addresses, Token = token });
         await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name, WriterTerminal.Options(workspace, seed: 7) with { MostBytes = 4 * 1024 * 1024 });
         await GoesOnAsync(cluster.Members[0], agent.Name, writer);
-        foreach (var line in cluster.Members.SelectMany(m => File.ReadAllLines(m.LogFile)).Where(l => l.Contains("Ready after", StringComparison.Ordinal)))
-            workspace.Say(line);
         return (agent.Name, writer);
     }
 
     // Who has the partition: the node's actor says that its session began.
-    private static async Task<HubProcess> HolderAsync(TestCluster cluster)
+    private static async Task<HubProcess> HolderAsync(TestCluster cluster, LogSinceNow log, string node)
     {
         using var late = new CancellationTokenSource(Patience);
         while (true)
         {
             foreach (var member in cluster.Members)
             {
-                if ((await File.ReadAllTextAsync(member.LogFile, late.Token)).Contains(": session ", StringComparison.Ordinal))
+                if ((await log.OfAsync(member)).Contains($"Node {node}: session ", StringComparison.Ordinal))
                     return member;
             }
 
@@ -196,7 +199,7 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
         }
     }
 
-    private static async Task FinishAsync(TestCluster cluster, IEnumerable<HubProcess> members, string node, WriterTerminal writer)
+    private static async Task FinishAsync(LogSinceNow log, IEnumerable<HubProcess> members, string node, WriterTerminal writer)
     {
         writer.Stop();
         var written = await writer.FinishAsync(Patience);
@@ -208,8 +211,7 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
             member.Child.HasExited.ShouldBeFalse();
         }
 
-        foreach (var member in cluster.Members)
-            (await File.ReadAllTextAsync(member.LogFile)).ShouldNotContain($"Node {node} is offline");
+        await log.HasNoneAsync($"Node {node} is offline");
     }
 
     private static async Task NotReadyAsync(HubProcess member, string because)
@@ -238,12 +240,5 @@ public sealed class FencingSpecs(ITestOutputHelper output) : IDisposable
         var postmaster = int.Parse((await File.ReadAllLinesAsync(Path.Combine(directory, "postmaster.pid")))[0], System.Globalization.CultureInfo.InvariantCulture);
         var sessions = await cluster.QueryAsync("SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
         return [postmaster, .. sessions.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(p => int.Parse(p, System.Globalization.CultureInfo.InvariantCulture))];
-    }
-
-    private static async Task LogHasAsync(HubProcess hub, string text)
-    {
-        using var late = new CancellationTokenSource(Patience);
-        while (!(await File.ReadAllTextAsync(hub.LogFile)).Contains(text, StringComparison.Ordinal))
-            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
     }
 }

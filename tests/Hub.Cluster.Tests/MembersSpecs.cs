@@ -8,7 +8,8 @@ using Xunit.Abstractions;
 namespace Hub.ClusterTests;
 
 /// <summary>Three members on one store: any of them serves any node, also while one of them dies or leaves.</summary>
-public sealed class MembersSpecs(ITestOutputHelper output)
+[Collection(SharedCluster.Collection)]
+public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
@@ -28,39 +29,33 @@ public sealed class MembersSpecs(ITestOutputHelper output)
         WHERE runs > writers
         """;
 
-    private static readonly Dictionary<string, string?> RoomForAll = new()
-    {
-        ["AKKAHUB_HISTORY_MAX_BYTES"] = "67108864",
-        ["AKKAHUB_TERMINALS_MAX_PER_NODE"] = "8",
-        ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000",
-    };
-
     [SkippableFact]
     public async Task Any_member_serves_any_node_and_knows_every_token()
     {
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3);
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
         using var first = new HubClient(cluster.Members[0]);
         using var second = new HubClient(cluster.Members[1]);
         using var third = new HubClient(cluster.Members[2]);
         var token = await TestCluster.NodeTokenAsync(first);
         // Several nodes, so that more than one member has some of them.
         for (var i = 1; i <= 6; i++)
-            workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = $"n{i}", Members = [cluster.Members[i % 3].Grpc], Token = token });
+            workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = $"any{i}", Members = [cluster.Members[i % 3].Grpc], Token = token });
         foreach (var client in (HubClient[])[first, second, third])
         {
             for (var i = 1; i <= 6; i++)
-                await client.WaitForNodeAsync($"n{i}", NodeState.Online, Patience);
-            (await client.CallAsync((s, h) => s.ListNodesAsync(new ListNodesRequest(), h))).Nodes.Select(n => n.Name)
-                .ShouldBe(Enumerable.Range(1, 6).Select(i => $"nodes/n{i}"));
+                await client.WaitForNodeAsync($"any{i}", NodeState.Online, Patience);
+            (await client.CallAsync((s, h) => s.ListNodesAsync(new ListNodesRequest(), h))).Nodes.Select(n => n.Name).Where(n => n.StartsWith("nodes/any", StringComparison.Ordinal))
+                .ShouldBe(Enumerable.Range(1, 6).Select(i => $"nodes/any{i}"));
         }
 
-        await third.OpenAsync("n1", "t", "/bin/sh", "-c", "echo from-n1; cat");
-        (await second.WaitForTerminalAsync("n1", "t", t => t.EndOffset > 0, Patience)).State.ShouldBe(TerminalState.Live);
-        await second.CallAsync((s, h) => s.SendInputAsync(new SendInputRequest { Name = Names.Terminal("n1", "t"), Data = Google.Protobuf.ByteString.CopyFromUtf8("typed\n") }, h));
+        await third.OpenAsync("any1", "t", "/bin/sh", "-c", "echo from-n1; cat");
+        (await second.WaitForTerminalAsync("any1", "t", t => t.EndOffset > 0, Patience)).State.ShouldBe(TerminalState.Live);
+        await second.CallAsync((s, h) => s.SendInputAsync(new SendInputRequest { Name = Names.Terminal("any1", "t"), Data = Google.Protobuf.ByteString.CopyFromUtf8("typed\n") }, h));
         using (var late = new CancellationTokenSource(Patience))
         {
-            while (!Text(await first.ReadAllAsync("n1", "t")).Contains("typed", StringComparison.Ordinal))
+            while (!Text(await first.ReadAllAsync("any1", "t")).Contains("typed", StringComparison.Ordinal))
                 await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
         }
 
@@ -70,8 +65,7 @@ public sealed class MembersSpecs(ITestOutputHelper output)
         await UntilAsync(second, headers, StatusCode.OK);
         await third.CallAsync((s, h) => s.RevokeTokenAsync(new RevokeTokenRequest { Id = created.Token.Id }, h));
         await UntilAsync(second, headers, StatusCode.Unauthenticated);
-        foreach (var member in cluster.Members)
-            (await File.ReadAllLinesAsync(member.LogFile)).ShouldNotContain(l => l.Contains("wire form", StringComparison.Ordinal));
+        await log.HasNoneAsync("wire form");
         (await cluster.QueryAsync(WritersThatReturned)).ShouldBe("0");
     }
 
@@ -81,10 +75,11 @@ public sealed class MembersSpecs(ITestOutputHelper output)
         var seed = TestSettings.Seed(output);
         var random = new Random(seed);
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
         using var client = new HubClient(cluster.Members[0]);
         var token = await TestCluster.NodeTokenAsync(client);
-        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Wait = true, Members = cluster.Addresses, Token = token });
+        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = "killed", Wait = true, Members = cluster.Addresses, Token = token });
         await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
             WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
@@ -101,7 +96,7 @@ public sealed class MembersSpecs(ITestOutputHelper output)
             await cluster.Members[index].StartAndWaitAsync(Patience);
         }
 
-        await FinishAsync(cluster, workspace, agent.Name, writer);
+        await FinishAsync(cluster, log, workspace, agent.Name, writer);
     }
 
     [SkippableFact]
@@ -110,10 +105,11 @@ public sealed class MembersSpecs(ITestOutputHelper output)
         var seed = TestSettings.Seed(output);
         var random = new Random(seed);
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
         using var client = new HubClient(cluster.Members[0]);
         var token = await TestCluster.NodeTokenAsync(client);
-        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Wait = true, Members = cluster.Addresses, Token = token });
+        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = "stopped", Wait = true, Members = cluster.Addresses, Token = token });
         await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
             WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
@@ -126,7 +122,7 @@ public sealed class MembersSpecs(ITestOutputHelper output)
             await cluster.Members[index].StartAndWaitAsync(Patience);
         }
 
-        await FinishAsync(cluster, workspace, agent.Name, writer);
+        await FinishAsync(cluster, log, workspace, agent.Name, writer);
     }
 
     /// <summary>Stopped for longer than the others wait, then continued: it takes itself for a member, and has what it had in its hands.</summary>
@@ -135,10 +131,11 @@ public sealed class MembersSpecs(ITestOutputHelper output)
     {
         var seed = TestSettings.Seed(output);
         await using var workspace = new Workspace(output);
-        await using var cluster = await TestCluster.StartAsync(workspace, 3, RoomForAll);
+        var cluster = await shared.WholeAsync(output);
+        var log = new LogSinceNow(cluster);
         using var client = new HubClient(cluster.Members[0]);
         var token = await TestCluster.NodeTokenAsync(client);
-        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Wait = true, Members = cluster.Addresses, Token = token });
+        var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = "frozen", Wait = true, Members = cluster.Addresses, Token = token });
         await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
             WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
@@ -151,12 +148,11 @@ public sealed class MembersSpecs(ITestOutputHelper output)
         zombie.Child.Send(Continue);
         (await zombie.Child.WaitForExitAsync(Patience)).ShouldBe(Downed);
         foreach (var member in cluster.Members.Skip(1))
-            await LogHasAsync(member, "was downed and is fenced");
-        foreach (var member in cluster.Members)
-            (await File.ReadAllTextAsync(member.LogFile)).ShouldNotContain("23505", Case.Sensitive, "the unique key is the last line, and was not needed");
+            await log.HasAsync(member, "was downed and is fenced", Patience);
+        await log.HasNoneAsync("23505", "the unique key is the last line, and was not needed");
         await zombie.StartAndWaitAsync(Patience);
 
-        await FinishAsync(cluster, workspace, agent.Name, writer);
+        await FinishAsync(cluster, log, workspace, agent.Name, writer);
         (await cluster.QueryAsync(WritersThatReturned)).ShouldBe("0", "whoever wrote a node's events before another did never writes them again");
     }
 
@@ -180,7 +176,7 @@ public sealed class MembersSpecs(ITestOutputHelper output)
         }
     }
 
-    private static async Task FinishAsync(TestCluster cluster, Workspace workspace, string node, WriterTerminal writer)
+    private static async Task FinishAsync(TestCluster cluster, LogSinceNow log, Workspace workspace, string node, WriterTerminal writer)
     {
         using var client = new HubClient(cluster.Members[1]);
         await client.WaitForNodeAsync(node, NodeState.Online, Patience);
@@ -193,20 +189,10 @@ public sealed class MembersSpecs(ITestOutputHelper output)
             Whole.Check(await reader.ReadAllAsync(node, writer.Name), written);
         }
 
+        await log.HasNoneAsync("wire form");
+        await log.HasNoneAsync($"Node {node} is offline");
         foreach (var member in cluster.Members)
-        {
-            var log = await File.ReadAllLinesAsync(member.LogFile);
-            log.ShouldNotContain(l => l.Contains("wire form", StringComparison.Ordinal));
-            log.ShouldNotContain(l => l.Contains($"Node {node} is offline", StringComparison.Ordinal));
-            workspace.Say($"{member.LogFile}: {log.Count(l => l.Contains($"Node {node} is stale", StringComparison.Ordinal))} times stale");
-        }
-    }
-
-    private static async Task LogHasAsync(HubProcess hub, string text)
-    {
-        using var late = new CancellationTokenSource(Patience);
-        while (!(await File.ReadAllTextAsync(hub.LogFile)).Contains(text, StringComparison.Ordinal))
-            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+            workspace.Say($"{member.LogFile}: {(await log.OfAsync(member)).Split('\n').Count(l => l.Contains($"Node {node} is stale", StringComparison.Ordinal))} times stale");
     }
 
     private static string Text(TerminalRecord record) =>

@@ -17,7 +17,7 @@ public sealed class TestCluster : IAsyncDisposable
         Members = members;
     }
 
-    /// <summary>The members; the first is the first seed.</summary>
+    /// <summary>The members; the first is the first seed, or see <see cref="OldestFirstAsync"/>.</summary>
     public IReadOnlyList<HubProcess> Members { get; }
 
     /// <summary>Their addresses, as a node is given them.</summary>
@@ -55,6 +55,20 @@ public sealed class TestCluster : IAsyncDisposable
         {
             await cluster.DisposeAsync();
             throw;
+        }
+    }
+
+    /// <summary>The same members in another order, the oldest first, once all are up and reach each other. To be disposed of once.</summary>
+    public async Task<TestCluster> OldestFirstAsync()
+    {
+        using var client = new HubClient(Members[0]);
+        using var late = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        while (true)
+        {
+            var seen = (await client.CallAsync((s, h) => s.ListMembersAsync(new ListMembersRequest(), h))).Members;
+            if (seen.Count == Members.Count && seen.All(m => m.State == MemberState.Up && m.UnreachableBy.Count == 0) && seen.FirstOrDefault(m => m.Oldest) is { } oldest)
+                return new TestCluster(_server, [.. Members.OrderByDescending(m => oldest.ClientAddress == m.Grpc.Authority)]);
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
         }
     }
 
