@@ -37,6 +37,7 @@ public sealed class MemberJoinActor : UntypedActor, IWithTimers
     private readonly Cluster _cluster = Cluster.Get(Context.System);
     private readonly long _began;
     private ImmutableList<Address> _targets = [];
+    private bool _formed;
     private bool _said;
 
     /// <summary>Makes the actor.</summary>
@@ -129,7 +130,10 @@ public sealed class MemberJoinActor : UntypedActor, IWithTimers
             return;
         if (answer.Formed)
         {
-            HubLog.ClusterFormed(_hub.Log);
+            // It may be asked again before what it has begun shows.
+            if (!_formed)
+                HubLog.ClusterFormed(_hub.Log);
+            _formed = true;
             _cluster.Join(_cluster.SelfAddress);
             return;
         }
