@@ -16,6 +16,9 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
     // The oldest, then the others: whoever holds the partition and whoever carries the stream are among them.
     private static int[] InTurn => TestSettings.Long ? [0, 1, 2] : [0];
 
+    // In bursts, which outlast what happens to the first member.
+    private static int MostBytes => (TestSettings.Long ? 48 : 16) * 1024 * 1024;
+
     private const int Stop = 19;
     private const int Continue = 18;
     private const int Downed = 6;
@@ -82,7 +85,7 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
         var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = "killed", Wait = true, Members = cluster.Addresses, Token = token });
         await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
-            WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
+            WriterTerminal.Options(workspace, seed) with { MostBytes = MostBytes });
 
         foreach (var index in InTurn)
         {
@@ -112,7 +115,7 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
         var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = "stopped", Wait = true, Members = cluster.Addresses, Token = token });
         await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
-            WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
+            WriterTerminal.Options(workspace, seed) with { MostBytes = MostBytes });
         foreach (var index in InTurn)
         {
             await Task.Delay(TimeSpan.FromMilliseconds(random.Next(300, 1500)));
@@ -138,7 +141,7 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
         var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Name = "frozen", Wait = true, Members = cluster.Addresses, Token = token });
         await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name,
-            WriterTerminal.Options(workspace, seed) with { MostBytes = 48 * 1024 * 1024 });
+            WriterTerminal.Options(workspace, seed) with { MostBytes = MostBytes });
         await GoesOnAsync(client, agent.Name, writer);
         // It carries the stream, as the first of the agent's list, and is the oldest.
         var zombie = cluster.Members[0];

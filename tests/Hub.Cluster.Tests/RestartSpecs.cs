@@ -19,7 +19,7 @@ public sealed class RestartSpecs(ITestOutputHelper output, SharedCluster shared)
         var random = new Random(TestSettings.Seed(output));
         var cluster = await shared.WholeAsync(output);
         var log = new LogSinceNow(cluster);
-        for (var round = 0; round < (TestSettings.Long ? 12 : 3); round++)
+        for (var round = 0; round < (TestSettings.Long ? 12 : 2); round++)
         {
             // Before the others miss it, while they wait, and after they have downed it.
             var delay = TimeSpan.FromSeconds(random.NextDouble() * (TestSettings.Long ? 10 : 3));
