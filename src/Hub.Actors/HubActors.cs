@@ -20,7 +20,7 @@ public static class HubActorKeys
     /// <summary>Parent of the bridges: <see cref="NodeBridgesActor"/>.</summary>
     public sealed class Bridges;
 
-    /// <summary>The event log: <see cref="MeshEventLogActor"/>.</summary>
+    /// <summary>The mesh's events: <see cref="MeshEventsActor"/>.</summary>
     public sealed class Events;
 
     /// <summary>What is known of the members: <see cref="Members.MembersActor"/>.</summary>
@@ -36,7 +36,7 @@ public static class HubActorKeys
 /// <summary>Adds the hub's actors to a member.</summary>
 public static class HubActors
 {
-    /// <summary>Serializer, registry region, bridges, event log. The store and the cluster are configured apart.</summary>
+    /// <summary>Serializer, registry region, bridges, events. The store and the cluster are configured apart.</summary>
     public static AkkaConfigurationBuilder AddHubActors(this AkkaConfigurationBuilder builder, HubRuntime hub) => builder
         .AddHocon(SerializationConfig, HoconAddMode.Prepend)
         .WithActors((system, registry) =>
@@ -44,7 +44,6 @@ public static class HubActors
             hub.Readiness.Set(Readiness.Store, "the store has not answered yet");
             var member = Akka.Cluster.Cluster.Get(system).SelfAddress;
             system.ActorOf(UndeliveredActor.Props(), "undelivered");
-            registry.Register<HubActorKeys.Events>(system.ActorOf(MeshEventLogActor.Props(hub), "events"));
             registry.Register<HubActorKeys.Snapshots>(system.ActorOf(SnapshotGovernorActor.Props(hub.Settings.Snapshots.MaxConcurrent, hub.Metrics), "snapshots"));
             var probe = system.ActorOf(StoreProbeActor.Props(hub, $"{member.Host}-{member.Port}"), "store-probe");
             hub.Fence.WhenStoreIsSilent(cause => probe.Tell(new StoreSuspected(cause), ActorRefs.NoSender));
@@ -72,6 +71,7 @@ public static class HubActors
             var region = registry.Get<NodeRegistry>();
             var bridges = system.ActorOf(NodeBridgesActor.Props(region, hub), "bridges");
             registry.Register<HubActorKeys.Bridges>(bridges);
+            registry.Register<HubActorKeys.Events>(system.ActorOf(MeshEventsActor.Props(hub, region), "events"));
             system.ActorOf(PartitionKeeperActor.Props(region, hub), "partition-keeper");
             CoordinatedShutdown.Get(system).AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "end-node-streams", async () =>
             {
@@ -96,5 +96,6 @@ public static class HubActors
     [
         typeof(NodeEvents), typeof(NodeSnapshot), typeof(MembershipChanged), typeof(MembershipSnapshot),
         typeof(TokensChanged), typeof(TokensSnapshot), typeof(StoreProbed),
+        typeof(EventsLogged), typeof(EventLogSnapshot),
     ];
 }

@@ -1,7 +1,4 @@
-using Akka.Actor;
-using AkkaHub.V1;
 using Hub.Actors.Bridge;
-using Hub.Actors.Events;
 using Hub.Actors.Members;
 using Hub.Actors.Registry;
 using Hub.Actors.Settings;
@@ -43,13 +40,6 @@ public sealed record HubRuntime(HubSettings Settings, HubMetrics Metrics, Readin
 
     /// <summary>Microseconds since the member started, by a clock that only goes on: for all that is waited for.</summary>
     public long ElapsedUs() => (long)Time.GetElapsedTime(_origin).TotalMicroseconds;
-
-    /// <summary>Publishes a mesh event on the member's EventStream.</summary>
-    public void Publish(ActorSystem system, MeshEventType type, string subject, string message)
-    {
-        Metrics.EventPublished();
-        system.EventStream.Publish(new MeshEventRaised(type, subject, message, NowUnixUs()));
-    }
 }
 
 /// <summary>Times as they are stored: microseconds since the Unix epoch.</summary>

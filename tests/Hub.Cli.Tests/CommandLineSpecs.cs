@@ -123,6 +123,24 @@ public sealed class CommandLineSpecs
     }
 
     [Fact]
+    public async Task A_list_that_is_not_complete_says_so()
+    {
+        await using var hub = await FakeHub.StartAsync();
+        hub.Script.On<ListNodesRequest>(r => r.PageToken.Length == 0
+            ? new ListNodesResponse { NextPageToken = "p2", UnreachablePartitions = { 7, 3 } }
+            : new ListNodesResponse { UnreachablePartitions = { 3 }, Nodes = { new NodeInfo { Name = "nodes/b" } } });
+        hub.Script.WatchEvents = (_, w, _) => w.WriteAsync(new WatchEventsResponse { NextCursor = "c", UnreachablePartitions = { 5 } });
+        await using var run = new CliRun();
+        (await run.RunAsync(hub, "get", "nodes", "-o", "name")).ShouldBe(0);
+        run.OutputText.ShouldBe("b\n");
+        run.ErrorText.ShouldContain("partitions 3, 7 of the registry did not answer: their nodes are not listed");
+        await using var json = new CliRun();
+        (await json.RunAsync(hub, "get", "events", "-o", "json")).ShouldBe(0);
+        json.OutputText.ShouldBe("{\n  \"events\": [],\n  \"nextCursor\": \"c\",\n  \"unreachablePartitions\": [\n    5\n  ]\n}\n");
+        json.ErrorText.ShouldContain("partition 5 of the registry did not answer: their events are not listed");
+    }
+
+    [Fact]
     public async Task A_table_is_plain_and_harmless()
     {
         await using var hub = await FakeHub.StartAsync();

@@ -151,6 +151,8 @@ public sealed class JsonContractSpecs
             }
 
             request.ResumeToken.ShouldBe("2");
+            await w.WriteAsync(new WatchNodesResponse { ResumeToken = "2", UnreachablePartitions = { 4, 9 } });
+            await w.WriteAsync(new WatchNodesResponse { ResumeToken = "2" });
             await w.WriteAsync(new WatchNodesResponse { Removed = "nodes/n1", ResumeToken = "3" });
             await Task.Delay(Timeout.Infinite, c.CancellationToken);
         };
@@ -163,6 +165,8 @@ public sealed class JsonContractSpecs
             """
             {"change":"node","node":{"name":"n1","state":"online","labels":{},"sessionEpoch":0,"unacknowledgedBytes":0,"capabilities":[]}}
             {"change":"synced"}
+            {"change":"unreachable","partitions":[4,9]}
+            {"change":"unreachable","partitions":[]}
             {"change":"removed","name":"n1"}
 
             """);

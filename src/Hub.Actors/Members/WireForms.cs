@@ -18,6 +18,9 @@ public static class WireForms
     /// <summary>The first version whose partitions answer an attach with <see cref="Nodes.AttachTaken"/>.</summary>
     public const int AttachTaken = 2;
 
+    /// <summary>The first version whose partitions answer <see cref="Events.FollowEvents"/>.</summary>
+    public const int Events = 2;
+
     private const string RolePrefix = "wire-";
 
     /// <summary>The role of a member of this version.</summary>

@@ -13,6 +13,9 @@ namespace Hub.Actors.Nodes;
 // the one before.
 public sealed partial class NodeActor
 {
+    /// <summary>Causes of an end: of a session whose stream attached anew; of a stream that the agent no longer knows, or whose agent is another now.</summary>
+    internal const string Reattached = "reattached", LostByAgent = "lost-by-agent", AgentRestarted = "agent-restarted";
+
     // Accepted, though perhaps not durable yet; the durable ones stand in the state.
     private byte[]? _claim;
     private ByteString? _lastInstance;
@@ -69,10 +72,12 @@ public sealed partial class NodeActor
             if (!old.Bridge.Equals(m.Bridge))
             {
                 old.Bridge.Tell(new SessionEnded(old.Epoch, DisconnectReason.Fenced, "A newer session of this node took over."));
-                _hub.Publish(Context.System, MeshEventType.NodeFenced, Names.Node(_node), "a newer session took over");
+                EndSession(NodeFacts.Fenced, "A newer session of this node took over.", 0);
             }
-
-            EndSession("fenced", "A newer session of this node took over.", 0);
+            else
+            {
+                EndSession(Reattached, "Its stream attached anew.", 0);
+            }
         }
 
         Context.SetReceiveTimeout(null);
@@ -238,11 +243,11 @@ public sealed partial class NodeActor
             {
                 Incarnation = incarnation.ToByteString(),
                 FinalOffset = history.Newest!.EndOffset,
-                Cause = byInstance ? "lost-by-agent" : "agent-restarted",
+                Cause = byInstance ? LostByAgent : AgentRestarted,
                 TimeUnixUs = now,
                 UnknownLoss = true,
             },
-        }, incarnation, durable: () => PublishTerminal(history.Kind, MeshEventType.TerminalClosed, history.Name, "the agent that held it is gone"));
+        }, incarnation);
     }
 
     private bool TryAddOpened(LiveStream stream, IncarnationId incarnation, HashSet<string> closing)
@@ -288,17 +293,7 @@ public sealed partial class NodeActor
                 CommandLine = commandLine.Length > 4096 ? commandLine[..4096] : commandLine,
                 InstanceId = Owner?.InstanceId ?? ByteString.Empty,
             },
-        }, durable: () => OnOpenedDurably(name, kind));
-    }
-
-    // Of whatever the node tells for the first time, in its hello too: what began while the hub was away began for watchers now.
-    private void OnOpenedDurably(string name, StreamKind kind)
-    {
-        _opening.Remove(name);
-        if (kind == StreamKind.Command)
-            _hub.Publish(Context.System, MeshEventType.CommandStarted, Names.Command(_node, name[Names.CommandStreamPrefix.Length..]), "started");
-        else
-            PublishTerminal(kind, MeshEventType.TerminalOpened, name, "opened");
+        }, durable: () => _opening.Remove(name));
     }
 
     /// <summary>Room for one more terminal: the oldest ended one goes if need be.</summary>

@@ -130,25 +130,15 @@ public sealed partial class NodeActor
     {
         if (!_finishingCommands.Add(id))
             return;
-        var known = _state.Commands.TryGetValue(id, out var command) && command.Finished is not null;
         _pending.Add(new NodeEvent
         {
             CommandFinished = new CommandFinished { CommandId = id, State = state, Exit = exit, Message = message, TimeUnixUs = timeUnixUs },
-        }, durable: () =>
-        {
-            _finishingCommands.Remove(id);
-            if (known)
-                return;
-            _hub.Publish(Context.System, MeshEventType.CommandFinished, Names.Command(_node, id),
-                exit is null ? Said(state) : $"{Said(state)} with code {exit.Code}");
-        });
+        }, durable: () => _finishingCommands.Remove(id));
     }
 
     /// <summary>The node says why a command was not started; that the connection broke before it was told was only concluded.</summary>
     private static bool SupersedesGuess(CommandExited m, CommandFinished finished) =>
         m.End == CommandEnd.NotStarted && finished is { State: CommandState.Failed, Exit: null, Message: NeverTold };
-
-    private static string Said(CommandState state) => state == CommandState.TimedOut ? "timed out" : state.ToString().ToLowerInvariant();
 
     /// <summary>Makes room: finished commands that are too old, too many or hold too much output go, oldest first.</summary>
     private void DropOldCommands()

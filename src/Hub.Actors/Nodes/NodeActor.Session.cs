@@ -314,7 +314,6 @@ public sealed partial class NodeActor
             _holds.Remove(link.Name);
             session.Touch(link);
             _touched.Add(link.Name);
-            PublishTerminal(link.Kind, MeshEventType.TerminalClosed, link.Name, exit is null ? "ended" : $"ended with exit code {exit.Code}");
             then?.Invoke();
         });
     }
@@ -345,11 +344,5 @@ public sealed partial class NodeActor
     {
         if (_session is { HasDirty: true } session)
             session.Bridge.Tell(new Progress(session.Epoch, session.TakeProgress(_holds)));
-    }
-
-    private void PublishTerminal(StreamKind kind, MeshEventType type, string name, string message)
-    {
-        if (kind == StreamKind.Terminal)
-            _hub.Publish(Context.System, type, Names.Terminal(_node, name), message);
     }
 }

@@ -74,6 +74,7 @@ public sealed partial class NodeActor
         _snapshotStarted = Stopwatch.GetTimestamp();
         var snapshot = _state.Capture();
         snapshot.DeletionOwed = deletes;
+        snapshot.Untold.Add(_untold.Rows);
         SaveSnapshot(snapshot);
     }
 
@@ -129,7 +130,7 @@ public sealed partial class NodeActor
                 ConsiderSnapshot();
                 break;
             case EraseStage.Forgotten:
-                SaveErased();
+                ContinueErase();
                 break;
             case EraseStage.Saving:
                 Context.Parent.Tell(new NodeErased(_node));
@@ -170,8 +171,7 @@ public sealed partial class NodeActor
         {
             _claim = null;
             _eraseStage = EraseStage.Forgotten;
-            if (_snapshotStage is SnapshotStage.None or SnapshotStage.Waiting)
-                SaveErased();
+            ContinueErase();
         });
         Flush();
     }
@@ -183,6 +183,13 @@ public sealed partial class NodeActor
         _eraseStage = EraseStage.None;
         Context.Parent.Tell(new EraseRefused(_node, new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable,
             $"Node '{_node}' was forgotten, but the store did not delete what it held; forget it again.")));
+    }
+
+    // Not before the mesh's log has it that the node was forgotten: nobody would be there to tell it.
+    private void ContinueErase()
+    {
+        if (_eraseStage == EraseStage.Forgotten && _untold.Newest is null && (_snapshotStage is SnapshotStage.None or SnapshotStage.Waiting))
+            SaveErased();
     }
 
     // What is left of a forgotten node is a snapshot of nothing but its epoch, so that an old session never meets its number again.

@@ -18,6 +18,8 @@ namespace Hub.Actors.Nodes;
 /// </summary>
 public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
 {
+    // Of mesh events while their log cannot be written; the log of the same store seldom fails alone.
+    private const int MaxUntoldFacts = 1024;
     private static readonly TimeSpan TickInterval = TimeSpan.FromSeconds(1);
 
     private sealed record Tick
@@ -37,6 +39,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
     private readonly NodeReaders _readers;
     private readonly NodeRequests _requests;
     private readonly CallerHolds _holds;
+    private readonly UntoldFacts _untold;
     private readonly HashSet<string> _touched = new(StringComparer.Ordinal);
     private readonly double _snapshotJitter;
     private readonly long _started = Stopwatch.GetTimestamp();
@@ -60,6 +63,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         _state = new NodeState(hub.Settings);
         _pending = new PendingEvents(hub.Settings.Flow.MaxEventBytes);
         _holds = new CallerHolds(hub.Settings.Commands.TailBytes);
+        _untold = new UntoldFacts(node, MaxUntoldFacts);
         _readers = new NodeReaders(hub.Settings.Terminals.MaxWaitingReaders);
         _requests = new NodeRequests(hub.Settings.Terminals.MaxPendingInputs);
         // Different for each node but not random, so that nodes of the same traffic do not all reach their snapshot together.
@@ -89,11 +93,14 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
                 _state = NodeState.Restore(snapshot, _hub.Settings);
                 // Whether that was done is not known, and doing it twice does no harm.
                 _deletionOwed = snapshot.DeletionOwed;
+                _untold.Restore(snapshot.Untold);
                 _previousSnapshot = offer.Metadata.SequenceNr;
                 break;
             case NodeEvents row:
+                _untold.Confirm(row.ToldThrough);
                 foreach (var e in row.Events)
                 {
+                    Note(e, row.TimeUnixUs);
                     _state.Apply(e);
                     // Whether the snapshot that forgets the bytes was saved is not known: another is due.
                     _purged |= e.EventCase == NodeEvent.EventOneofCase.TerminalPurged;
@@ -109,7 +116,8 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
                 _hub.Metrics.Recovered("node", Stopwatch.GetElapsedTime(_started));
                 Timers.StartPeriodicTimer(Housekeeping.Instance, Housekeeping.Instance, TimeSpan.FromMinutes(10));
                 Context.SetReceiveTimeout(_hub.Settings.Registry.PassivateAfter);
-                Context.Parent.Tell(new NodeRecovered(_node));
+                Context.Parent.Tell(new NodeRecovered(_node, _state is { ClaimHash: null, Session: not null }));
+                TellUntold();
                 ConsiderSnapshot();
                 break;
         }
@@ -180,11 +188,22 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
             case NodeListed m:
                 _listedAs = m.State;
                 break;
+            case NodeToldWritten m:
+                _untold.Confirm(m.Number);
+                ContinueErase();
+                break;
+            case TellUntoldFacts:
+                TellUntold();
+                break;
             case StopNode m:
                 OnStop(m);
                 break;
             case EraseNode m:
                 OnErase(m);
+                break;
+            case FinishErase when _eraseStage == EraseStage.None:
+                _eraseStage = EraseStage.Forgotten;
+                ContinueErase();
                 break;
         }
     }
@@ -242,7 +261,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         new(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, "The node's actor is being restarted; try again in a moment.");
 
     private bool IsIdle => _session is null && _attaching is null && !_writing && _pending.IsEmpty && _readers.Count == 0 && _requests.Count == 0 && _awaitingOpenCount == 0
-        && _snapshotStage == SnapshotStage.None && _eraseStage == EraseStage.None;
+        && _snapshotStage == SnapshotStage.None && _eraseStage == EraseStage.None && _untold.Newest is null;
 
     private long _pendingReported;
 
@@ -263,6 +282,14 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         _inFlight = _pending.Take(_hub.Settings.Flow.MaxWriteBytes);
         _inFlightDone = 0;
         _inFlightFactBytes = _inFlight.Sum(r => r.FactBytes);
+        foreach (var row in _inFlight)
+        {
+            if (row.FactBytes == 0)
+                continue;
+            row.Events.TimeUnixUs = _hub.NowUnixUs();
+            row.Events.ToldThrough = _untold.ToldThrough;
+        }
+
         _writing = true;
         _writeStarted = Stopwatch.GetTimestamp();
         ReportPending();
@@ -282,8 +309,16 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
     private void OnDurable(NodeEvents events)
     {
         var row = _inFlight[_inFlightDone];
+        var told = false;
         foreach (var e in events.Events)
+        {
+            told |= Note(e, events.TimeUnixUs);
             Apply(e);
+        }
+
+        // Before anything else that follows from the row, so that the mesh hears it in order.
+        if (told)
+            Context.Parent.Tell(new NodeTold(_node, _untold.BeforeNewest, _untold.Newest!));
         _journaledBytes += events.CalculateSize();
         row.Durable?.ForEach(done => done());
         if (++_inFlightDone < _inFlight.Count)
@@ -303,6 +338,19 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         }
 
         ConsiderSnapshot();
+    }
+
+    private bool Note(NodeEvent e, long unixUs) =>
+        unixUs != 0 && NodeFacts.Of(_node, _state, e, unixUs) is { } fact && _untold.Add(LastSequenceNr, fact);
+
+    private void TellUntold()
+    {
+        var after = 0L;
+        foreach (var row in _untold.Rows)
+        {
+            Context.Parent.Tell(new NodeTold(_node, after, row));
+            after = row.Number;
+        }
     }
 
     private void Apply(NodeEvent e)

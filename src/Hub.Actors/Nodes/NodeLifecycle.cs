@@ -7,7 +7,9 @@ namespace Hub.Actors.Nodes;
 // Between a partition and the node actors it supervises: these never leave the process.
 
 /// <summary>The node's actor recovered and takes messages.</summary>
-internal sealed record NodeRecovered(string Node);
+/// <param name="Node">The node.</param>
+/// <param name="Forgotten">It was forgotten, and not registered since.</param>
+internal sealed record NodeRecovered(string Node, bool Forgotten = false);
 
 /// <summary>The partition judged the node anew.</summary>
 internal sealed record NodeListed(NodeStatus State);
@@ -36,6 +38,12 @@ internal sealed record StopNode(bool Force);
 /// <summary>Delete everything of the node, then answer with <see cref="NodeErased"/>.</summary>
 internal sealed record EraseNode(bool Force);
 
+/// <summary>The node was forgotten before the partition, or its actor, was made anew: delete what is left.</summary>
+internal sealed record FinishErase
+{
+    public static readonly FinishErase Instance = new();
+}
+
 /// <summary>Everything of the node is deleted; its actor stops.</summary>
 internal sealed record NodeErased(string Node);
 
@@ -53,3 +61,18 @@ internal sealed record SnapshotDue(IActorRef Node);
 
 /// <summary>Gives the permit back.</summary>
 internal sealed record SnapshotDone(IActorRef Node);
+
+/// <summary>A row of the node's journal that tells the mesh something is durable. Told again until the event log has it.</summary>
+/// <param name="Node">The node.</param>
+/// <param name="After">Number of the untold row before it; 0 if all before it are in the log.</param>
+/// <param name="Row">The row.</param>
+internal sealed record NodeTold(string Node, long After, UntoldRow Row);
+
+/// <summary>The event log has everything up to this row of the node's journal.</summary>
+internal sealed record NodeToldWritten(long Number);
+
+/// <summary>Tell what is not known to be in the event log.</summary>
+internal sealed record TellUntoldFacts
+{
+    public static readonly TellUntoldFacts Instance = new();
+}

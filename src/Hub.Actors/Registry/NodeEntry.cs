@@ -51,8 +51,22 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
 
     /// <summary>Its first entry in the list of nodes is not durable yet.</summary>
     public bool Registering { get; set; }
-    /// <summary>Registered in this life of the partition and not announced yet.</summary>
+    /// <summary>Its state changed since the partition started.</summary>
+    public bool WasJudged { get; private set; }
+    /// <summary>It is made by an attach that has not led to a session yet.</summary>
     public bool IsNew { get; set; }
+    /// <summary>The newest row of its journal that is on its way into the event log, or there.</summary>
+    public long TakenThrough { get; set; }
+    /// <summary>The event log says that it is there, and it is not.</summary>
+    public bool IsToBeSaidOffline { get; set; }
+    /// <summary>How often its actor was made to be heard, and failed.</summary>
+    public int FailedWakes { get; set; }
+    /// <summary>It said that it is forgotten; its name leaves the list when its bytes are deleted.</summary>
+    public bool IsErased { get; set; }
+    /// <summary>Its journal may tell the mesh something that is not in the event log, and no actor of it was there to say so.</summary>
+    public bool MayHoldUntold { get; set; }
+    /// <summary>Its actor is made only for that.</summary>
+    public bool IsWoken { get; set; }
     /// <summary>Who asked to forget it.</summary>
     public IActorRef? Forgetter { get; set; }
 
@@ -68,6 +82,7 @@ internal sealed class NodeEntry(string name, NodeDescriptor descriptor)
     {
         if (State == state)
             return false;
+        WasJudged = true;
         State = state;
         StateSinceUnixUs = nowUnixUs;
         return true;

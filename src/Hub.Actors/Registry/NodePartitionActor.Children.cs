@@ -67,6 +67,7 @@ public sealed partial class NodePartitionActor
     private void OnRecovered(NodeEntry entry)
     {
         entry.Stage = NodeEntry.ActorStage.Running;
+        (entry.MayHoldUntold, entry.IsWoken, entry.FailedWakes) = (false, false, 0);
         entry.Actor!.Tell(new NodeListed(entry.State));
         DeliverBuffer(entry);
     }
@@ -118,6 +119,12 @@ public sealed partial class NodePartitionActor
             return;
         }
 
+        if (actor.Equals(_events))
+        {
+            OnEventsTerminated();
+            return;
+        }
+
         if (!_byActor.Remove(actor, out var entry))
             return;
         entry.Actor = null;
@@ -161,6 +168,9 @@ public sealed partial class NodePartitionActor
             entry.Failures = 0;
         entry.LastFailureUnixUs = now;
         entry.HasSession = false;
+        entry.IsErased = false;
+        entry.FailedWakes += entry.IsWoken ? 1 : 0;
+        (entry.MayHoldUntold, entry.IsWoken) = (true, false);
         entry.Detach(now, _hub.ElapsedUs());
         entry.Stage = NodeEntry.ActorStage.Backoff;
         entry.AwaitsStore = true;

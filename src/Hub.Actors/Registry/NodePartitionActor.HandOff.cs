@@ -18,7 +18,10 @@ public sealed partial class NodePartitionActor
     // be written while its actor is gone is not on its way.
     private void StopWhenDone()
     {
-        if (_byActor.Count == 0 && (_unwritten.Count == 0 || _membership is null))
+        if (_byActor.Count > 0)
+            return;
+        StopEvents();
+        if ((_unwritten.Count == 0 || _membership is null) && _events is null)
             Context.Stop(Self);
     }
 

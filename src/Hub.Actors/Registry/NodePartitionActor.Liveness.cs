@@ -12,19 +12,15 @@ public sealed partial class NodePartitionActor
 {
     // Without a session for this long while its actor is being made again: the bridge does not come back by itself.
     private static readonly TimeSpan ReattachGrace = TimeSpan.FromSeconds(15);
+    private const int MaxWokenPerSweep = 16;
 
     private void OnAttached(NodeEntry entry, NodeDescriptor descriptor)
     {
         entry.HasSession = true;
+        (entry.IsNew, entry.IsErased, entry.IsToBeSaidOffline) = (false, false, false);
         entry.Descriptor = descriptor;
         entry.LastSeenUnixUs = descriptor.LastSeenUnixUs;
         Write(new MembershipChanged { Upserts = { descriptor } });
-        if (entry.IsNew)
-        {
-            entry.IsNew = false;
-            _hub.Publish(Context.System, MeshEventType.NodeRegistered, Names.Node(entry.Name), "seen for the first time");
-        }
-
         Enter(entry, NodeStatus.Online, $"session {descriptor.SessionEpoch} began");
     }
 
@@ -40,7 +36,7 @@ public sealed partial class NodePartitionActor
             case "hub-stopped":
                 // The list keeps it as attached: after the next start it is expected back.
                 return;
-            case "fenced" or "forgotten":
+            case NodeFacts.Fenced or NodeActor.Reattached or "forgotten":
                 return;
             case "node-left":
                 entry.Descriptor.Attached = false;
@@ -65,7 +61,7 @@ public sealed partial class NodePartitionActor
         _hub.Metrics.Transition(name);
         if (state != NodeStatus.Connecting)
             HubLog.NodeState(_hub.Log, entry.Name, name, why);
-        _hub.Publish(Context.System, state switch
+        Raise(state switch
         {
             NodeStatus.Connecting => MeshEventType.NodeConnecting,
             NodeStatus.Online => MeshEventType.NodeOnline,
@@ -85,12 +81,13 @@ public sealed partial class NodePartitionActor
         // Nobody is let in: nobody is missing. The grace begins when they may come.
         if (!_hub.Readiness.IsReady)
             (_startedUnixUs, _startedUs) = (now, elapsed);
+        var woken = 0;
         foreach (var entry in _nodes.Values)
         {
-            if (entry.HasSession || entry.Registering)
+            if (entry.HasSession || entry.Registering || entry.IsErased || entry.Forgetter is not null)
                 continue;
             // Held back by the store, not gone: judged once its actor is there again.
-            if (entry.AwaitsStore || entry.Stage is NodeEntry.ActorStage.Starting)
+            if (entry.AwaitsStore || (entry.Stage is NodeEntry.ActorStage.Starting && !entry.IsWoken))
             {
                 entry.Detach(now, elapsed);
                 continue;
@@ -99,20 +96,43 @@ public sealed partial class NodePartitionActor
             switch (entry.State)
             {
                 case NodeStatus.Connecting when elapsed - Math.Max(_startedUs, entry.DetachedUs) > limits.StartGrace.TotalMicroseconds:
+                    if (IsToBeHeardFirst(entry, ref woken))
+                        break;
                     Enter(entry, NodeStatus.Offline, "it did not come back after the hub's start");
                     WriteDetached(entry);
                     break;
                 case NodeStatus.Stale when elapsed - entry.DetachedUs > limits.OfflineAfter.TotalMicroseconds:
+                    if (IsToBeHeardFirst(entry, ref woken))
+                        break;
                     Enter(entry, NodeStatus.Offline, $"not seen for {limits.OfflineAfter}");
                     break;
                 case NodeStatus.Online or NodeStatus.Draining when elapsed - entry.DetachedUs > ReattachGrace.TotalMicroseconds:
                     Enter(entry, NodeStatus.Stale, "its session was lost");
+                    break;
+                case NodeStatus.Offline when entry.IsToBeSaidOffline:
+                    if (IsToBeHeardFirst(entry, ref woken))
+                        break;
+                    entry.IsToBeSaidOffline = false;
+                    Raise(MeshEventType.NodeOffline, Names.Node(entry.Name), "it was gone when the hub started");
                     break;
                 case NodeStatus.Offline when limits.ForgetAfter is { } after && entry.Forgetter is null && now - LastThere(entry) > after.TotalMicroseconds:
                     Forget(entry, force: false, ActorRefs.Nobody);
                     break;
             }
         }
+    }
+
+    // What happened to it before the hub, or its actor, went down belongs before the word that it is gone; and nobody else may ever
+    // wake it. So many a sweep, so that a mesh that does not come back is not recovered at once.
+    private bool IsToBeHeardFirst(NodeEntry entry, ref int woken)
+    {
+        if (entry.IsWoken)
+            return entry.Stage == NodeEntry.ActorStage.Starting;
+        if (!entry.MayHoldUntold || entry.FailedWakes >= 3)
+            return false;
+        if (woken++ < MaxWokenPerSweep && Deliver(entry, TellUntoldFacts.Instance, Self))
+            entry.IsWoken = entry.Stage == NodeEntry.ActorStage.Starting;
+        return true;
     }
 
     // When it was last seen is durable only at attach and detach: a node that was there when the hub stopped has been there until then.

@@ -1,6 +1,7 @@
 using Akka.Actor;
 using AkkaHub.Internal.V1;
 using AkkaHub.V1;
+using Hub.Actors.Events;
 using Hub.Actors.Nodes;
 using Hub.Actors.Telemetry;
 using Hub.Protocol;
@@ -50,7 +51,7 @@ public sealed partial class NodePartitionActor
                 && _startedUnixUs - end.TimeUnixUs < _hub.Settings.Liveness.StartGrace.TotalMicroseconds;
             if (descriptor.Attached || dialling)
             {
-                entry.WasExpected = true;
+                entry.WasExpected = entry.MayHoldUntold = true;
                 Enter(entry, NodeStatus.Connecting, "expected back");
             }
         }
@@ -59,6 +60,7 @@ public sealed partial class NodePartitionActor
         _hub.Held.AddNodes(_nodes.Count);
         if (_nodes.Count > 0)
             HubLog.PartitionReady(_hub.Log, _partition, _nodes.Count);
+        CompareWithLog();
         foreach (var (message, sender) in TakeEarly())
             Self.Tell(message, sender);
     }
@@ -85,7 +87,9 @@ public sealed partial class NodePartitionActor
             _hub.Metrics.NodesKnown(-1);
             _hub.Held.AddNodes(-1);
             DropBuffer(entry);
-            _hub.Publish(Context.System, MeshEventType.NodeForgotten, Names.Node(node), "forgotten");
+            _untold.Remove(node);
+            if (_eventsReady && !_outlet.Holds(node))
+                _events.Tell(new ForgetEventSource(node));
             entry.Forgetter?.Tell(new NodeReply(new ForgetNodeResponse()));
             entry.Forgetter = null;
         }

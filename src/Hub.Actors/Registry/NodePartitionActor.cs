@@ -1,6 +1,7 @@
 using Akka.Actor;
 using AkkaHub.Internal.V1;
 using AkkaHub.V1;
+using Hub.Actors.Events;
 using Hub.Actors.Nodes;
 using Hub.Actors.Store;
 using Hub.Protocol;
@@ -13,7 +14,7 @@ namespace Hub.Actors.Registry;
 /// child. Supervision: a node's actor that stops is made again after the partition's back-off (200 ms doubling to 10 s, with
 /// jitter): for who reads once the store reads, since recovery only reads, for all else once the store answers, writes
 /// included. Messages for it wait meanwhile, within a bound. This part is the table of what it is told, and its own life; the nodes'
-/// actors, their liveness and the list stand in the others.
+/// actors, their liveness, the list and the events stand in the others.
 /// </summary>
 public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
 {
@@ -81,9 +82,15 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     {
         _hub.Held.AddPartitions(1);
         if (_hub.Fence.SealedAsync() is { IsCompletedSuccessfully: false } fence)
+        {
             fence.PipeTo(Self, success: static () => Sealed.Instance);
+        }
         else
+        {
             StartMembership();
+            StartEvents();
+        }
+
         Timers.StartPeriodicTimer(Sweep.Instance, Sweep.Instance, SweepInterval);
     }
 
@@ -106,17 +113,22 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     {
         switch (message)
         {
+            case FollowEvents:
+                // Not there yet, or being made again: who asks asks again.
+                _events?.Forward(message);
+                break;
             case StartPartition or ListPartition or INodeMessage when !_ready:
                 KeepEarly(message);
                 break;
             case Sealed:
                 StartMembership();
+                StartEvents();
                 break;
             case StartPartition:
                 Sender.Tell(new PartitionStarted(_partition));
                 break;
             case ListPartition:
-                Sender.Tell(new PartitionNodes(_partition, _nodes.Values.Where(e => !e.Registering).Select(e => e.View()).ToArray()));
+                Sender.Tell(new PartitionNodes(_partition, _nodes.Values.Where(e => e is { Registering: false, IsErased: false }).Select(e => e.View()).ToArray()));
                 break;
             case Attach m:
                 OnAttach(m);
@@ -125,6 +137,8 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 OnRequest(m);
                 break;
             case NodeRecovered m when Entry(m.Node) is { } entry:
+                if (m.Forgotten && !entry.IsNew)
+                    FinishForgetting(entry);
                 OnRecovered(entry);
                 break;
             case NodeAttached m when Entry(m.Node) is { } entry:
@@ -155,8 +169,21 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 Write(new MembershipChanged { Removed = { m.Node } });
                 break;
             case EraseRefused m when Entry(m.Node) is { } entry:
+                entry.IsErased = false;
                 entry.Forgetter?.Tell(new NodeFailure(m.Failure));
                 entry.Forgetter = null;
+                break;
+            case NodeTold m:
+                OnTold(m);
+                break;
+            case EventLogRecovered m:
+                OnEventLogRecovered(m);
+                break;
+            case EventsWritten m when m.Life == _outlet.Life:
+                OnEventsWritten(m.GivenThrough);
+                break;
+            case EventLogStoreFailed m:
+                OnEventLogFailed(m.Cause);
                 break;
             case MembershipRecovered m:
                 OnMembershipRecovered(m.Nodes);
@@ -182,8 +209,10 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
 
                 break;
             case StoreAnswers:
-                if (_membership is null && !_membershipPauses)
+                if (_membership is null && !_membershipPauses && !_handingOff)
                     StartMembership();
+                if (_events is null && !_eventsPause && !_handingOff)
+                    StartEvents();
                 // Staggered, so that a store that came back is not met by all nodes at once.
                 var spread = TimeSpan.FromMilliseconds(Math.Min(2000, 20 * (_awaitingStore.Count - 1)));
                 foreach (var node in _awaitingStore)
@@ -199,6 +228,10 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 break;
             case RestartMembership:
                 _membershipPauses = false;
+                _storeProbe.Tell(new AwaitStore());
+                break;
+            case RestartEvents:
+                _eventsPause = false;
                 _storeProbe.Tell(new AwaitStore());
                 break;
             case Sweep:
@@ -228,7 +261,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
         var entry = Entry(m.Node);
         if (entry?.HasSeen(m) == true)
             return;
-        if (entry is { Forgetter: not null })
+        if (entry is { Forgetter: not null } or { IsErased: true })
         {
             Refuse(m.Bridge, FailureKind.Unavailable, ErrorReasons.NotReady, "The node is being forgotten; try again.");
             return;
@@ -277,7 +310,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
     private void OnRequest(NodeRequest m)
     {
         var entry = Entry(m.Node);
-        if (entry is null || entry.Registering || (entry.Forgetter is not null && m.Request is not ForgetNodeRequest))
+        if (entry is null || entry.Registering || (entry.IsErased && m.Request is not ForgetNodeRequest) || (entry.Forgetter is not null && m.Request is not ForgetNodeRequest))
         {
             Sender.Tell(new NodeFailure(new Failure(FailureKind.NotFound, ErrorReasons.NodeUnknown, $"No node '{m.Node}' is known. See 'hub get nodes'.")));
             return;

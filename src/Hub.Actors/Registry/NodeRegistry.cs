@@ -14,11 +14,19 @@ public sealed class NodeRequestFailedException(Failure failure) : Exception(fail
     public Failure Failure { get; } = failure;
 }
 
+/// <summary>Nodes, by name.</summary>
+/// <param name="Nodes">Those of the partitions that answered.</param>
+/// <param name="Unreachable">The partitions that did not.</param>
+public sealed record NodeList(List<Node> Nodes, IReadOnlyList<int> Unreachable);
+
 /// <summary>The way in to the registry for code that is not an actor: nodes by name, all nodes. Thread-safe.</summary>
 public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
 {
     /// <summary>Type name of the sharding region; permanent.</summary>
     public const string TypeName = "nodes";
+
+    /// <summary>How long a partition may take to say which nodes it has: longer than it takes to move to another member in order.</summary>
+    public static readonly TimeSpan ListTimeout = TimeSpan.FromSeconds(8);
 
     /// <summary>The region that routes messages to partitions.</summary>
     public IActorRef Region { get; } = region;
@@ -53,24 +61,28 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
         };
     }
 
-    /// <summary>Every node ever registered, by name.</summary>
-    /// <exception cref="NodeRequestFailedException">A partition did not answer.</exception>
-    public async Task<List<Node>> ListAsync(CancellationToken cancellationToken)
+    /// <summary>Every node ever registered, by name; and the partitions that do not answer within <see cref="ListTimeout"/>, whose nodes are not among them.</summary>
+    public Task<NodeList> ListAsync(CancellationToken cancellationToken) =>
+        ListAsync(Enumerable.Range(0, hub.Settings.Registry.Partitions), cancellationToken);
+
+    /// <summary>The same of some partitions.</summary>
+    public async Task<NodeList> ListAsync(IEnumerable<int> partitions, CancellationToken cancellationToken)
     {
-        var partitions = hub.Settings.Registry.Partitions;
-        var asks = new Task<PartitionNodes>[partitions];
-        for (var i = 0; i < partitions; i++)
-            asks[i] = Region.Ask<PartitionNodes>(new ListPartition(i), hub.Settings.Registry.AskTimeout, cancellationToken);
+        var answers = await Task.WhenAll(partitions.Select(p => ListAsync(p, cancellationToken))).ConfigureAwait(false);
+        var nodes = answers.SelectMany(static a => a.Nodes ?? []).ToList();
+        nodes.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
+        return new NodeList(nodes, [.. answers.Where(static a => a.Nodes is null).Select(static a => a.Partition)]);
+    }
+
+    private async Task<(int Partition, IReadOnlyList<Node>? Nodes)> ListAsync(int partition, CancellationToken cancellationToken)
+    {
         try
         {
-            var nodes = (await Task.WhenAll(asks).ConfigureAwait(false)).SelectMany(p => p.Nodes).ToList();
-            nodes.Sort(static (a, b) => string.CompareOrdinal(a.Name, b.Name));
-            return nodes;
+            return (partition, (await Region.Ask<PartitionNodes>(new ListPartition(partition), ListTimeout, cancellationToken).ConfigureAwait(false)).Nodes);
         }
         catch (AskTimeoutException)
         {
-            var silent = string.Join(", ", asks.Index().Where(a => !a.Item.IsCompletedSuccessfully).Select(a => a.Index));
-            throw new NodeRequestFailedException(new Failure(FailureKind.Unavailable, ErrorReasons.NotReady, $"Partition(s) {silent} did not answer."));
+            return (partition, null);
         }
     }
 

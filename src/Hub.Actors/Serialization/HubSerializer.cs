@@ -5,6 +5,7 @@ using AkkaHub.V1;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
 using Google.Protobuf.WellKnownTypes;
+using Hub.Actors.Events;
 using Hub.Actors.History;
 using Hub.Actors.Members;
 using Hub.Actors.Nodes;
@@ -16,10 +17,11 @@ namespace Hub.Actors.Serialization;
 /// <summary>
 /// The explicit wire forms of all that is stored or crosses members. A manifest is permanent: stored rows carry it. The ledger:
 /// <list type="table">
-/// <item><term>s1 … s7</term><description>stored: NodeEvents, NodeSnapshot, MembershipChanged, MembershipSnapshot, TokensChanged, TokensSnapshot, StoreProbed</description></item>
+/// <item><term>s1 … s9</term><description>stored: NodeEvents, NodeSnapshot, MembershipChanged, MembershipSnapshot, TokensChanged, TokensSnapshot, StoreProbed, EventsLogged, EventLogSnapshot</description></item>
 /// <item><term>c1 … c16</term><description>between members: NodeRequest, NodeReply, NodeFailure, Attach, Attached, AttachRefused, FromNode, ToNode, Progress, LivenessReport, Detach, SessionEnded, StartPartition, PartitionStarted, ListPartition, PartitionNodes</description></item>
 /// <item><term>c17</term><description>HandOffPartition</description></item>
 /// <item><term>c18 … c25</term><description>CreateToken, RevokeToken, ListTokens, TokenCreated, TokenRefused, TokenList, TokenRevoked, WatchTokens (answered with TokensSnapshot, s6)</description></item>
+/// <item><term>c30, c31</term><description>FollowEvents, EventsTold (since wire version 2)</description></item>
 /// <item><term>c40 … c43</term><description>TellFacts, StopMember, StopTaken, AttachTaken (since wire version 2)</description></item>
 /// </list>
 /// </summary>
@@ -50,6 +52,8 @@ public sealed class HubSerializer : SerializerWithStringManifest
         ["s5"] = TokensChanged.Parser,
         ["s6"] = TokensSnapshot.Parser,
         ["s7"] = StoreProbed.Parser,
+        ["s8"] = EventsLogged.Parser,
+        ["s9"] = EventLogSnapshot.Parser,
     };
 
     /// <inheritdoc/>
@@ -65,6 +69,8 @@ public sealed class HubSerializer : SerializerWithStringManifest
         TokensChanged => "s5",
         TokensSnapshot => "s6",
         StoreProbed => "s7",
+        EventsLogged => "s8",
+        EventLogSnapshot => "s9",
         NodeRequest => "c1",
         NodeReply => "c2",
         NodeFailure => "c3",
@@ -90,6 +96,8 @@ public sealed class HubSerializer : SerializerWithStringManifest
         TokenList => "c23",
         TokenRevoked => "c24",
         WatchTokens => "c25",
+        FollowEvents => "c30",
+        EventsTold => "c31",
         TellFacts => "c40",
         StopMember => "c41",
         StopTaken => "c42",
@@ -126,6 +134,8 @@ public sealed class HubSerializer : SerializerWithStringManifest
         TokenRefused m => new TokenRefusedForm { MaxCount = m.MaxCount },
         TokenList m => new TokenListForm { Tokens = { m.Tokens } },
         TokenRevoked m => new TokenRevokedForm { Found = m.Found },
+        FollowEvents m => new FollowEventsForm { Partition = m.Partition, After = m.After },
+        EventsTold m => new EventsToldForm { Partition = m.Partition, After = m.After, Facts = { m.Facts }, Before = m.Before, End = m.End, Origin = m.Origin },
         TellFacts m => ToForm(m.Facts),
         StopMember m => new StopMemberForm { How = (int)m.How },
         StopTaken => new EmptyForm(),
@@ -202,6 +212,12 @@ public sealed class HubSerializer : SerializerWithStringManifest
                 return new TokenRevoked(TokenRevokedForm.Parser.ParseFrom(bytes).Found);
             case "c25":
                 return WatchTokens.Instance;
+            case "c30":
+                var follow = FollowEventsForm.Parser.ParseFrom(bytes);
+                return new FollowEvents(follow.Partition, follow.After);
+            case "c31":
+                var told = EventsToldForm.Parser.ParseFrom(bytes);
+                return new EventsTold(told.Partition, told.After, told.Facts, told.Before, told.End, told.Origin);
             case "c40":
                 return new TellFacts(FromForm(MemberFactsForm.Parser.ParseFrom(bytes)));
             case "c41":

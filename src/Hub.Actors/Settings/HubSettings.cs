@@ -166,8 +166,10 @@ public sealed record SnapshotSettings
 /// <summary>Mesh events.</summary>
 public sealed record EventSettings
 {
-    /// <summary>Most events kept by a member.</summary>
-    public int MaxCount { get; init; } = 10_000;
+    /// <summary>Most events kept of a partition; every member holds a copy of all in memory, about 250 bytes each.</summary>
+    public int MaxCount { get; init; } = 2000;
+    /// <summary>Older events are not kept.</summary>
+    public TimeSpan MaxAge { get; init; } = TimeSpan.FromDays(7);
     /// <summary>Most watchers of a member that wait for an event.</summary>
     public int MaxWaiting { get; init; } = 1024;
 }

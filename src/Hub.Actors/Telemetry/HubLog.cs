@@ -41,6 +41,9 @@ internal static partial class HubLog
     [LoggerMessage(2104, LogLevel.Error, "Partition {Partition}: its list of nodes could not be written or read; it is tried again once the store answers")]
     public static partial void MembershipFailed(ILogger log, int partition);
 
+    [LoggerMessage(2114, LogLevel.Error, "Partition {Partition}: its event log could not be written or read; it is tried again once the store answers: {Cause}")]
+    public static partial void EventLogFailed(ILogger log, int partition, string cause);
+
     [LoggerMessage(2105, LogLevel.Information, "All {Partitions} partitions answer")]
     public static partial void AllPartitionsReady(ILogger log, int partitions);
 

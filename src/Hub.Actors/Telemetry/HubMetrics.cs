@@ -73,7 +73,7 @@ public sealed class HubMetrics : IDisposable
         _attachRefusals = _meter.CreateCounter<long>("akkahub.node.refusals", "{attach}", "Streams of nodes that were refused, by reason");
         _persistFailures = _meter.CreateCounter<long>("akkahub.persist.failures", "{write}", "Writes that failed, by kind of actor");
         _queueRejections = _meter.CreateCounter<long>("akkahub.queue.rejections", "{item}", "What a full queue turned away, by queue");
-        _eventsPublished = _meter.CreateCounter<long>("akkahub.events.published", "{event}", "Mesh events published");
+        _eventsPublished = _meter.CreateCounter<long>("akkahub.events.published", "{event}", "Mesh events written to the event log");
         _eventsDropped = _meter.CreateCounter<long>("akkahub.events.dropped", "{event}", "Mesh events that left the log");
         _storeRows = _meter.CreateHistogram<int>("akkahub.store.batch.rows", "{row}", "Rows in one transaction of the journal");
         _storeCommitDuration = _meter.CreateHistogram<double>("akkahub.store.commit.duration", "s", "Duration of a commit");
@@ -112,7 +112,7 @@ public sealed class HubMetrics : IDisposable
     }
 
     /// <summary>An actor has recovered.</summary>
-    /// <param name="kind">Kind of actor: <c>node</c>, <c>membership</c> or <c>tokens</c>.</param>
+    /// <param name="kind">Kind of actor: <c>node</c>, <c>membership</c>, <c>events</c> or <c>tokens</c>.</param>
     /// <param name="duration">From its start.</param>
     public void Recovered(string kind, TimeSpan duration) => _recoveryDuration.Record(duration.TotalSeconds, Tag("kind", kind));
 
@@ -123,7 +123,7 @@ public sealed class HubMetrics : IDisposable
     public void SnapshotFailed() => _snapshotFailures.Add(1);
 
     /// <summary>A write of a persistent actor failed or was rejected.</summary>
-    /// <param name="kind">Kind of actor: <c>node</c>, <c>membership</c> or <c>tokens</c>.</param>
+    /// <param name="kind">Kind of actor: <c>node</c>, <c>membership</c>, <c>events</c> or <c>tokens</c>.</param>
     public void PersistFailed(string kind) => _persistFailures.Add(1, Tag("kind", kind));
 
     /// <summary>Bytes left a history.</summary>
@@ -167,8 +167,8 @@ public sealed class HubMetrics : IDisposable
     /// <param name="reason">One of <see cref="Hub.Protocol.ErrorReasons"/>.</param>
     public void AttachRefused(string reason) => _attachRefusals.Add(1, Tag("reason", reason));
 
-    /// <summary>A mesh event was published.</summary>
-    public void EventPublished() => _eventsPublished.Add(1);
+    /// <summary>Mesh events are in the log.</summary>
+    public void EventsPublished(int count) => _eventsPublished.Add(count);
 
     /// <summary>Mesh events left the log to make room.</summary>
     public void EventsDropped(long count) => _eventsDropped.Add(count);

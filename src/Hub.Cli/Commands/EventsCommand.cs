@@ -44,6 +44,7 @@ internal static class EventsCommand
     {
         var events = new List<MeshEvent>();
         var next = "";
+        IReadOnlyCollection<int> unreachable = [];
         await new Reconnector(run.Hub, run.Environment, "the events").RunAsync(async (client, alive, cancellation) =>
         {
             using var call = client.WatchEvents(request, deadline: TimeProvider.System.GetUtcNow().UtcDateTime + HubConnection.CallTimeout, cancellationToken: cancellation);
@@ -51,12 +52,13 @@ internal static class EventsCommand
             {
                 alive();
                 events.AddRange(part.Events);
+                unreachable = part.UnreachablePartitions;
                 if (part.NextCursor.Length > 0)
                     (request.Since, request.Cursor) = (null, next = part.NextCursor);
             }
         }, run.Cancellation).ConfigureAwait(false);
 
-        var document = new EventsDocument([.. events.Select(EventDocument.From)], Json.Set(next));
+        var document = new EventsDocument([.. events.Select(EventDocument.From)], Json.Set(next), Json.Set(unreachable));
         switch (format)
         {
             case "json":
@@ -70,6 +72,7 @@ internal static class EventsCommand
                 break;
         }
 
+        GetCommands.NoteUnreachable(run, unreachable, "events are not listed");
         return ExitCodes.Success;
     }
 
@@ -77,12 +80,15 @@ internal static class EventsCommand
     {
         if (format == "table")
             await run.WriteAsync(Tables.Row([.. EventTable.Headings.Select(h => new Cell(h))], EventTable.Widths)).ConfigureAwait(false);
+        int[] unreachable = [];
         await new Reconnector(run.Hub, run.Environment, "the events", mayBeQuiet: true).RunAsync(async (client, alive, cancellation) =>
         {
             using var call = client.WatchEvents(request, cancellationToken: cancellation);
             await foreach (var part in call.ResponseStream.ReadAllAsync(cancellation).ConfigureAwait(false))
             {
                 alive();
+                if (!part.UnreachablePartitions.SequenceEqual(unreachable))
+                    GetCommands.NoteUnreachable(run, unreachable = [.. part.UnreachablePartitions], "events follow when they do");
                 foreach (var e in part.Events)
                 {
                     await run.WriteAsync(format switch

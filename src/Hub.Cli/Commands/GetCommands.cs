@@ -36,14 +36,15 @@ internal static class GetCommands
             var format = run.Get(output)!;
             if (run.Get(watch))
                 return await new NodeWatch(run, format, run.Get(selector) ?? "").RunAsync().ConfigureAwait(false);
-            var nodes = await ListAsync(run, run.Get(selector) ?? "").ConfigureAwait(false);
+            var list = await ListAsync(run, run.Get(selector) ?? "").ConfigureAwait(false);
+            var nodes = list.Nodes;
             switch (format)
             {
                 case "json":
-                    await run.WriteAsync(Json.Document(new NodesDocument([.. nodes.Select(NodeDocument.From)]))).ConfigureAwait(false);
+                    await run.WriteAsync(Json.Document(NodesDocument.From(list))).ConfigureAwait(false);
                     break;
                 case "yaml":
-                    await run.WriteAsync(Json.Yaml(new NodesDocument([.. nodes.Select(NodeDocument.From)]))).ConfigureAwait(false);
+                    await run.WriteAsync(Json.Yaml(NodesDocument.From(list))).ConfigureAwait(false);
                     break;
                 case "name":
                     await run.WriteAsync(string.Concat(nodes.Select(n => TextSanitizer.Line(Short.Node(n.Name)) + "\n"))).ConfigureAwait(false);
@@ -54,24 +55,27 @@ internal static class GetCommands
                     break;
             }
 
+            NoteUnreachable(run, list.UnreachablePartitions, "nodes are not listed");
+
             return ExitCodes.Success;
         });
         return command;
     }
 
     /// <summary>All nodes, page by page.</summary>
-    private static async Task<List<NodeInfo>> ListAsync(Invocation run, string selector)
+    private static async Task<ListNodesResponse> ListAsync(Invocation run, string selector)
     {
-        var nodes = new List<NodeInfo>();
+        var all = new ListNodesResponse();
         var request = new ListNodesRequest { LabelSelector = selector, PageSize = PageSize };
         do
         {
             var page = await run.Hub.CallAsync((c, o) => c.ListNodesAsync(request, o), Repeat.Safe, run.Cancellation).ConfigureAwait(false);
-            nodes.AddRange(page.Nodes);
+            all.Nodes.Add(page.Nodes);
+            all.UnreachablePartitions.Add(page.UnreachablePartitions.Except(all.UnreachablePartitions).ToArray());
             request.PageToken = page.NextPageToken;
         }
         while (request.PageToken.Length > 0);
-        return nodes;
+        return all;
     }
 
     private static Command Terminals(Bind bind)
@@ -106,6 +110,13 @@ internal static class GetCommands
             return ExitCodes.Success;
         });
         return command;
+    }
+
+    /// <summary>Says that something is missing because partitions of the registry do not answer.</summary>
+    public static void NoteUnreachable(Invocation run, IReadOnlyCollection<int> partitions, string what)
+    {
+        if (partitions.Count > 0)
+            run.Environment.Note($"partition{(partitions.Count == 1 ? "" : "s")} {string.Join(", ", partitions.Order())} of the registry did not answer: their {what}; try again in some seconds, or see 'hub cluster show'");
     }
 
     /// <summary>Says that a list of commands is not all there is.</summary>

@@ -11,6 +11,7 @@ internal sealed class NodeWatch(Invocation run, string format, string selector)
 {
     private readonly List<NodeInfo> _snapshot = [];
     private string _resume = "";
+    private int[] _unreachable = [];
     private int[]? _widths;
 
     /// <summary>Runs until interrupted.</summary>
@@ -43,11 +44,25 @@ internal sealed class NodeWatch(Invocation run, string format, string selector)
         {
             alive();
             await ShowAsync(change).ConfigureAwait(false);
+            if (change.ChangeCase is WatchNodesResponse.ChangeOneofCase.Synced or WatchNodesResponse.ChangeOneofCase.None)
+                await ShowUnreachableAsync(change.UnreachablePartitions).ConfigureAwait(false);
             if (change.ResumeToken.Length > 0)
                 _resume = change.ResumeToken;
         }
 
         throw Faults.EndedEarly();
+    }
+
+    private async ValueTask ShowUnreachableAsync(IReadOnlyList<int> partitions)
+    {
+        if (partitions.SequenceEqual(_unreachable))
+            return;
+        _unreachable = [.. partitions];
+        var document = new NodeChangeDocument("unreachable", Partitions: _unreachable);
+        if (format is "json" or "yaml")
+            await run.WriteAsync(format == "json" ? Json.Line(document) : "---\n" + Json.Yaml(document)).ConfigureAwait(false);
+        else
+            GetCommands.NoteUnreachable(run, partitions, "nodes are not up to date");
     }
 
     private async ValueTask ShowAsync(WatchNodesResponse change)

@@ -67,8 +67,8 @@ internal sealed record NodeDocument(
         [.. n.Capabilities.Select(c => Json.Word(c))], n.ClockSkew is null ? null : (long)n.ClockSkew.Clamped().TotalMilliseconds);
 }
 
-/// <summary>A change of the set of nodes: 'node', 'removed' or 'synced'.</summary>
-internal sealed record NodeChangeDocument(string Change, NodeDocument? Node = null, string? Name = null);
+/// <summary>A change of the set of nodes: 'node', 'removed' or 'synced'; or of the partitions that do not answer: 'unreachable'.</summary>
+internal sealed record NodeChangeDocument(string Change, NodeDocument? Node = null, string? Name = null, IReadOnlyList<int>? Partitions = null);
 
 /// <summary>A terminal.</summary>
 internal sealed record TerminalDocument(
@@ -146,8 +146,12 @@ internal sealed record ClusterDocument(IReadOnlyList<MemberDocument> Members, in
     public static ClusterDocument From(ListMembersResponse r) => new([.. r.Members.Select(MemberDocument.From)], r.LowestWireVersion);
 }
 
-/// <summary>Nodes.</summary>
-internal sealed record NodesDocument(IReadOnlyList<NodeDocument> Nodes);
+/// <summary>Nodes, and the partitions whose nodes are not among them because they did not answer.</summary>
+internal sealed record NodesDocument(IReadOnlyList<NodeDocument> Nodes, IReadOnlyList<int>? UnreachablePartitions)
+{
+    /// <summary>From the protocol's form.</summary>
+    public static NodesDocument From(ListNodesResponse r) => new([.. r.Nodes.Select(NodeDocument.From)], Json.Set(r.UnreachablePartitions));
+}
 
 /// <summary>Terminals of a node.</summary>
 internal sealed record TerminalsDocument(string NodeState, IReadOnlyList<TerminalDocument> Terminals);
@@ -155,8 +159,8 @@ internal sealed record TerminalsDocument(string NodeState, IReadOnlyList<Termina
 /// <summary>Commands of a node, newest first, and how many older ones the list had no room for.</summary>
 internal sealed record CommandsDocument(IReadOnlyList<CommandDocument> Commands, int? Omitted);
 
-/// <summary>Mesh events and where to go on.</summary>
-internal sealed record EventsDocument(IReadOnlyList<EventDocument> Events, string? NextCursor);
+/// <summary>Mesh events, where to go on, and the partitions whose events could not be read.</summary>
+internal sealed record EventsDocument(IReadOnlyList<EventDocument> Events, string? NextCursor, IReadOnlyList<int>? UnreachablePartitions);
 
 /// <summary>Credentials.</summary>
 internal sealed record TokensDocument(IReadOnlyList<TokenDocument> Tokens);

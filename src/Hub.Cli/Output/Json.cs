@@ -50,6 +50,9 @@ internal static class Json
     /// <summary>Null for zero, so that it is left out.</summary>
     public static int? Set(int value) => value == 0 ? null : value;
 
+    /// <summary>Null for an empty list, so that it is left out.</summary>
+    public static IReadOnlyList<int>? Set(IReadOnlyCollection<int> values) => values.Count == 0 ? null : [.. values];
+
     /// <summary>Null for what is no number in JSON (infinite, or none at all), so that it is left out.</summary>
     public static double? Finite(double value) => double.IsFinite(value) ? value : null;
 }

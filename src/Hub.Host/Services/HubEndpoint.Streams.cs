@@ -14,7 +14,6 @@ namespace Hub.Host.Services;
 public sealed partial class HubEndpoint
 {
     private const int MaxPendingInputs = 64;
-    private static readonly TimeSpan EventWait = TimeSpan.FromSeconds(25);
 
     /// <inheritdoc/>
     public override async Task FollowHistory(FollowHistoryRequest request, IServerStreamWriter<FollowHistoryResponse> responseStream, ServerCallContext context)
@@ -118,63 +117,6 @@ public sealed partial class HubEndpoint
         }, context, caller).ConfigureAwait(false);
         var ended = await AskAsync<GetCommandResponse>(node, new GetCommandRequest { Name = command.Name }, context).ConfigureAwait(false);
         await responseStream.WriteAsync(new RunCommandResponse { Command = ended.Command }, context.CancellationToken).ConfigureAwait(false);
-    }
-
-    /// <inheritdoc/>
-    public override async Task WatchNodes(WatchNodesRequest request, IServerStreamWriter<WatchNodesResponse> responseStream, ServerCallContext context)
-    {
-        var selector = LabelSelector.Parse(request.LabelSelector);
-        Requests.EventCursor("resume_token", request.ResumeToken);
-        var cursor = request.ResumeToken;
-        var shown = new ShownNodes(resumed: cursor.Length > 0);
-        if (cursor.Length == 0)
-        {
-            // The place in the log is taken before the snapshot: what changes meanwhile is seen twice rather than not at all.
-            cursor = (await ReadEventsAsync(new ReadEvents("", long.MaxValue, "", null), context.CancellationToken).ConfigureAwait(false)).Next;
-            foreach (var node in await ListAsync(context).ConfigureAwait(false))
-            {
-                if (shown.Take(node.Name, selector.Matches(node)))
-                    await responseStream.WriteAsync(new WatchNodesResponse { Node = node, ResumeToken = cursor }, context.CancellationToken).ConfigureAwait(false);
-            }
-
-            await responseStream.WriteAsync(new WatchNodesResponse { Synced = true, ResumeToken = cursor }, context.CancellationToken).ConfigureAwait(false);
-        }
-
-        while (!context.CancellationToken.IsCancellationRequested)
-        {
-            var slice = await ReadEventsAsync(new ReadEvents(cursor, 0, "", EventWait), context.CancellationToken).ConfigureAwait(false);
-            foreach (var e in slice.Events)
-            {
-                if (!Names.TryParseNode(e.Subject, out var name))
-                    continue;
-                var change = await ChangeAsync(name, e, selector, shown, context).ConfigureAwait(false);
-                if (change is not null)
-                    await responseStream.WriteAsync(change, context.CancellationToken).ConfigureAwait(false);
-            }
-
-            cursor = slice.Next;
-        }
-    }
-
-    /// <inheritdoc/>
-    public override async Task WatchEvents(WatchEventsRequest request, IServerStreamWriter<WatchEventsResponse> responseStream, ServerCallContext context)
-    {
-        if (request.Node.Length > 0)
-            Requests.Node("node", request.Node);
-        Requests.EventCursor("cursor", request.Cursor);
-        Requests.Time("since", request.Since);
-        var cursor = request.Cursor;
-        var since = request.Since is null ? 0 : request.Since.ToDateTimeOffset().ToUnixUs();
-        while (true)
-        {
-            var slice = await ReadEventsAsync(new ReadEvents(cursor, since, request.Node, request.Follow ? EventWait : null), context.CancellationToken).ConfigureAwait(false);
-            var response = new WatchEventsResponse { NextCursor = slice.Next };
-            response.Events.Add(slice.Events);
-            await responseStream.WriteAsync(response, context.CancellationToken).ConfigureAwait(false);
-            cursor = slice.Next;
-            if (slice.AtEnd && !request.Follow)
-                return;
-        }
     }
 
     private async Task FollowAsync(string name, HistoryStart? start, Func<FollowHistoryResponse, Task<bool>> write, ServerCallContext context, long caller = 0)
@@ -294,46 +236,5 @@ public sealed partial class HubEndpoint
             await Task.WhenAll(pending).ConfigureAwait(false);
             await ended.CancelAsync().ConfigureAwait(false);
         }
-    }
-
-    private async Task<WatchNodesResponse?> ChangeAsync(string name, MeshEvent e, LabelSelector selector, ShownNodes shown, ServerCallContext context)
-    {
-        if (e.Type == MeshEventType.NodeForgotten)
-        {
-            shown.Forget(e.Subject);
-            return new WatchNodesResponse { Removed = e.Subject, ResumeToken = e.Cursor };
-        }
-
-        try
-        {
-            var node = (await registry.AskAsync<GetNodeResponse>(name, new GetNodeRequest { Name = e.Subject }, context.CancellationToken).ConfigureAwait(false)).Node;
-            var matches = selector.Matches(node);
-            if (!shown.Take(e.Subject, matches))
-                return null;
-            return matches
-                ? new WatchNodesResponse { Node = node, ResumeToken = e.Cursor }
-                : new WatchNodesResponse { Removed = e.Subject, ResumeToken = e.Cursor };
-        }
-        catch (NodeRequestFailedException f) when (f.Failure.Kind == FailureKind.NotFound)
-        {
-            return null; // forgotten since; that event comes
-        }
-        catch (NodeRequestFailedException f)
-        {
-            throw NodeBridgeEndpoint.ToRpc(f.Failure);
-        }
-    }
-
-    private async Task<EventSlice> ReadEventsAsync(ReadEvents question, CancellationToken cancellationToken)
-    {
-        var log = await events.GetAsync(cancellationToken).ConfigureAwait(false);
-        return await log.Ask<object>(question with { Abandoned = cancellationToken }, hub.Settings.Registry.AskTimeout, cancellationToken).ConfigureAwait(false) switch
-        {
-            EventSlice slice => slice,
-            EventCursorTooOld old => throw HubErrors.Create(StatusCode.OutOfRange, ErrorReasons.CursorTooOld,
-                "Events after this cursor are no longer kept; go on from first_available_cursor, or list again.", [new("first_available_cursor", old.FirstAvailable)]),
-            EventReadRefused refused => throw NodeBridgeEndpoint.ToRpc(refused.Failure),
-            var other => throw new InvalidOperationException($"The event log answered {other.GetType()}."),
-        };
     }
 }

@@ -25,8 +25,8 @@ public sealed partial class HubEndpoint(
     /// <inheritdoc/>
     public override async Task<GetHubResponse> GetHub(GetHubRequest request, ServerCallContext context)
     {
-        var nodes = await ListAsync(context).ConfigureAwait(false);
-        var slice = await ReadEventsAsync(new Actors.Events.ReadEvents("", long.MaxValue, "", null), context.CancellationToken).ConfigureAwait(false);
+        var nodes = (await ListAsync(context).ConfigureAwait(false)).Nodes;
+        var slice = await ReadEventsAsync(new Actors.Events.ReadEvents("", 0, "", null, FromEnd: true), context.CancellationToken).ConfigureAwait(false);
         return new GetHubResponse
         {
             Version = HubVersion.Text,
@@ -57,8 +57,9 @@ public sealed partial class HubEndpoint(
         if (request.PageToken.Length > 0)
             after = request.PageToken;
         var size = request.PageSize == 0 ? DefaultPageSize : request.PageSize;
-        var response = new ListNodesResponse();
-        foreach (var node in await ListAsync(context).ConfigureAwait(false))
+        var list = await ListAsync(context).ConfigureAwait(false);
+        var response = new ListNodesResponse { UnreachablePartitions = { list.Unreachable } };
+        foreach (var node in list.Nodes)
         {
             if (string.CompareOrdinal(node.Name, after) <= 0 || !selector.Matches(node))
                 continue;
@@ -190,17 +191,10 @@ public sealed partial class HubEndpoint(
         }
     }
 
-    private async Task<List<Node>> ListAsync(ServerCallContext context)
+    private Task<NodeList> ListAsync(ServerCallContext context)
     {
         RefuseUntilReady();
-        try
-        {
-            return await registry.ListAsync(context.CancellationToken).ConfigureAwait(false);
-        }
-        catch (NodeRequestFailedException e)
-        {
-            throw NodeBridgeEndpoint.ToRpc(e.Failure);
-        }
+        return registry.ListAsync(context.CancellationToken);
     }
 
     /// <summary>Before every partition answers, 'no such node' would be a lie. A store that stalls later does not stop reads.</summary>

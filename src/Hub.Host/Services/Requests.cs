@@ -11,7 +11,7 @@ internal static class Requests
 {
     public const int MaxInputBytes = 64 * 1024;
     public const int MaxReadBytes = 1024 * 1024;
-    private const int MaxEventCursor = 128;
+    private const int MaxEventCursor = 32_768;
     private static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(30);
 
     public static string Node(string field, string name) => Names.TryParseNode(name, out var node)

@@ -102,7 +102,8 @@ public static class SettingTable
         Of("akkahub.snapshots.min-bytes", Size<long>(4 * 1024, Gigabyte), "A snapshot is never due before this many journaled bytes.", s => s.Hub.Snapshots.MinBytes),
         Of("akkahub.snapshots.max-concurrent", Int("snapshots", 1, 64), "Snapshots and deletions under way at once on a member.", s => s.Hub.Snapshots.MaxConcurrent),
 
-        Of("akkahub.events.max-count", Int("events", 100, 10_000_000), "Most mesh events kept by a member.", s => s.Hub.Events.MaxCount),
+        Of("akkahub.events.max-count", Int("events", 100, 1_000_000), "Most mesh events kept of a partition; every member holds all of them in memory, too, about 250 bytes each.", s => s.Hub.Events.MaxCount),
+        Of("akkahub.events.max-age", Duration(TimeSpan.FromMinutes(1), TimeSpan.FromDays(3650)), "Mesh events older than this are not kept.", s => s.Hub.Events.MaxAge),
         Of("akkahub.events.max-waiting", Int("watchers", 1, 1_000_000), "Most watchers of events or nodes that wait for the next event on a member; one more is refused.", s => s.Hub.Events.MaxWaiting),
 
         Of("akkahub.diagnostics.enabled", new SwitchKind(), "Allows the other diagnostics to be set. For tests only.", s => s.Host.Diagnostics.Enabled, environment: "AKKAHUB_DIAGNOSTICS"),

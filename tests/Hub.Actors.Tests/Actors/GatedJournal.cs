@@ -14,6 +14,7 @@ public sealed class JournalGate
 
     private readonly Lock _lock = new();
     private TaskCompletionSource? _closed;
+    private string? _closedId;
     private Func<string, Exception?> _write = static _ => null;
     private Func<string, Exception?> _read = static _ => null;
     private Exception? _deleteRows;
@@ -29,11 +30,14 @@ public sealed class JournalGate
     /// <summary>Persistence ids of the recoveries, in order.</summary>
     public IReadOnlyList<string> Recoveries => Volatile.Read(ref _reads);
 
-    /// <summary>Writes wait from now on until <see cref="Open"/>.</summary>
-    public void Close()
+    /// <summary>Writes wait from now on until <see cref="Open"/>; those of one id if it is given.</summary>
+    public void Close(string? id = null)
     {
         lock (_lock)
+        {
             _closed ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            _closedId = id;
+        }
     }
 
     /// <summary>Lets the writes that wait go on.</summary>
@@ -72,7 +76,7 @@ public sealed class JournalGate
         lock (_lock)
         {
             _written = _written.Add(id);
-            wait = _closed?.Task;
+            wait = _closedId is null || _closedId == id ? _closed?.Task : null;
         }
 
         if (wait is not null)

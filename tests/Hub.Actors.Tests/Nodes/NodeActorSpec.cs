@@ -1,5 +1,6 @@
 using Akka.Actor;
 using Akka.TestKit;
+using AkkaHub.Internal.V1;
 using AkkaHub.V1;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
@@ -19,7 +20,8 @@ public abstract class NodeActorSpec : ActorSpec
         : base(settings)
     {
         Partition = CreateTestProbe();
-        _parent = Sys.ActorOf(Props.Create(() => new Parent(Partition.Ref)));
+        Mesh = CreateTestProbe();
+        _parent = Sys.ActorOf(Props.Create(() => new Parent(Partition.Ref, Mesh.Ref)));
         Snapshots = CreateTestProbe();
         Bridge = CreateTestProbe();
         Node = Start();
@@ -28,6 +30,26 @@ public abstract class NodeActorSpec : ActorSpec
     private readonly IActorRef _parent;
 
     protected TestProbe Partition { get; }
+
+    /// <summary>What the node's actor tells the mesh, in order.</summary>
+    protected TestProbe Mesh { get; }
+
+    /// <summary>The event log cannot be written: what the node tells is not confirmed.</summary>
+    protected void StopTheLog(bool stopped = true) => _parent.Tell(stopped);
+
+    /// <summary>The next thing the mesh is told.</summary>
+    protected MeshFact NextFact()
+    {
+        if (_facts.Count == 0)
+        {
+            foreach (var fact in Mesh.ExpectMsg<NodeTold>(Bound).Row.Facts)
+                _facts.Enqueue(fact);
+        }
+
+        return _facts.Dequeue();
+    }
+
+    private readonly Queue<MeshFact> _facts = new();
 
     protected TestProbe Snapshots { get; }
 
@@ -103,21 +125,37 @@ public abstract class NodeActorSpec : ActorSpec
     protected static string TextOf(ReadHistoryResponse response) =>
         string.Concat(response.Records.Where(r => r.Output is not null).Select(r => r.Output.Data.ToStringUtf8()));
 
-    /// <summary>Stands where the partition does: makes node actors and passes on what they say.</summary>
+    /// <summary>Stands where the partition does: makes node actors, passes on what they say, and confirms what they tell the mesh.</summary>
     private sealed class Parent : UntypedActor
     {
         private readonly IActorRef _partition;
+        private readonly IActorRef _mesh;
+        private bool _stopped;
 
-        public Parent(IActorRef partition) => _partition = partition;
+        public Parent(IActorRef partition, IActorRef mesh) => (_partition, _mesh) = (partition, mesh);
 
         protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(_ => Directive.Stop);
 
         protected override void OnReceive(object message)
         {
             if (message is Props props)
+            {
                 Sender.Tell(Context.ActorOf(props));
+            }
+            else if (message is bool stopped)
+            {
+                _stopped = stopped;
+            }
+            else if (message is NodeTold told)
+            {
+                _mesh.Tell(told);
+                if (!_stopped)
+                    Sender.Tell(new NodeToldWritten(told.Row.Number));
+            }
             else
+            {
                 _partition.Forward(message);
+            }
         }
     }
 

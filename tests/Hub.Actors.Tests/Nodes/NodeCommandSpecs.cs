@@ -144,15 +144,15 @@ public sealed class NodeCommandSpecs : NodeActorSpec
     {
         var epoch = Attach().Epoch;
         Ask<GetCommandResponse>(Run());
-        Sys.EventStream.Subscribe(TestActor, typeof(global::Hub.Actors.Events.MeshEventRaised));
+        NextFact().Type.ShouldBe(MeshEventType.NodeRegistered);
         Journal.Close();
         for (var i = 0; i < 3; i++)
             Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = "c1", End = CommandEnd.NotStarted, Message = "no such program" } });
         Ask<ListCommandsResponse>(new ListCommandsRequest());
         Journal.Open();
         AwaitAssert(() => State().State.ShouldBe(CommandState.Failed), Bound);
-        ExpectMsg<global::Hub.Actors.Events.MeshEventRaised>(e => e.Type.ShouldBe(MeshEventType.CommandFinished), Bound);
-        ExpectNoMsg(Moment);
+        NextFact().Type.ShouldBe(MeshEventType.CommandFinished);
+        Mesh.ExpectNoMsg(Moment);
     }
 
     [Fact]
@@ -165,11 +165,12 @@ public sealed class NodeCommandSpecs : NodeActorSpec
         epoch = Attach().Epoch;
         AwaitAssert(() => State().State.ShouldBe(CommandState.Failed), Bound);
         State().Message.ShouldContain("before the node was told");
-        Sys.EventStream.Subscribe(TestActor, typeof(global::Hub.Actors.Events.MeshEventRaised));
+        NextFact().Type.ShouldBe(MeshEventType.NodeRegistered);
+        NextFact().Type.ShouldBe(MeshEventType.CommandFinished);
         Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = "c1", End = CommandEnd.NotStarted, Message = "no such program" } });
         AwaitAssert(() => State().Message.ShouldBe("no such program"), Bound);
         Say(epoch, new ConnectRequest { CommandExited = new CommandExited { CommandId = "c1", End = CommandEnd.NotStarted, Message = "another word" } });
-        ExpectNoMsg(Moment);
+        Mesh.ExpectNoMsg(Moment);
         State().Message.ShouldBe("no such program");
         Restart();
         State().Message.ShouldBe("no such program");

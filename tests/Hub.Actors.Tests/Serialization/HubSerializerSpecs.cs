@@ -2,6 +2,7 @@ using Akka.Serialization;
 using AkkaHub.Internal.V1;
 using Google.Protobuf;
 using Google.Protobuf.Reflection;
+using Hub.Actors.Events;
 using Hub.Actors.Members;
 using Hub.Actors.Nodes;
 using Hub.Actors.Registry;
@@ -23,6 +24,8 @@ public sealed class HubSerializerSpecs : ActorSpec
         ["s5"] = "TokensChanged",
         ["s6"] = "TokensSnapshot",
         ["s7"] = "StoreProbed",
+        ["s8"] = "EventsLogged",
+        ["s9"] = "EventLogSnapshot",
         ["c1"] = "NodeRequest",
         ["c2"] = "NodeReply",
         ["c3"] = "NodeFailure",
@@ -48,6 +51,8 @@ public sealed class HubSerializerSpecs : ActorSpec
         ["c23"] = "TokenList",
         ["c24"] = "TokenRevoked",
         ["c25"] = "WatchTokens",
+        ["c30"] = "FollowEvents",
+        ["c31"] = "EventsTold",
         ["c40"] = "TellFacts",
         ["c41"] = "StopMember",
         ["c42"] = "StopTaken",
@@ -67,7 +72,7 @@ public sealed class HubSerializerSpecs : ActorSpec
         foreach (var sample in samples)
         {
             var back = RoundTrip(sample);
-            if (sample is Attached or Progress or PartitionNodes or TokenList or TellFacts)
+            if (sample is Attached or Progress or PartitionNodes or TokenList or TellFacts or EventsTold)
                 Parts(back).ShouldBe(Parts(sample));
             else
                 back.ShouldBe(sample);
@@ -166,6 +171,7 @@ public sealed class HubSerializerSpecs : ActorSpec
         Progress m => (m.Epoch, string.Join(',', m.Positions)),
         PartitionNodes m => (m.Partition, string.Join(',', m.Nodes)),
         TellFacts m => (m.Facts with { Unreachable = [] }, string.Join(',', m.Facts.Unreachable)),
+        EventsTold m => (m with { Facts = [] }, string.Join(',', m.Facts)),
         TokenList m => string.Join(',', m.Tokens),
         _ => message,
     };

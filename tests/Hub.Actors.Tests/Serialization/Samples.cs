@@ -3,6 +3,7 @@ using AkkaHub.Internal.V1;
 using AkkaHub.V1;
 using Google.Protobuf;
 using Google.Protobuf.WellKnownTypes;
+using Hub.Actors.Events;
 using Hub.Actors.History;
 using Hub.Actors.Members;
 using Hub.Actors.Nodes;
@@ -56,6 +57,8 @@ internal static class Samples
             new TellFacts(new MemberFacts("h:5100", "0.1.0", 12, 3, 4, 5, true, ["h:5110"])),
             new StopMember(MemberStop.Leave),
             StopTaken.Instance,
+            new FollowEvents(4, 7),
+            new EventsTold(4, 7, [Fact], 5, 8, 2),
         ];
     }
 
@@ -69,6 +72,18 @@ internal static class Samples
         ["s5"] = new TokensChanged { Created = Token(), Removed = { "t0" } },
         ["s6"] = new TokensSnapshot { Tokens = { Token() } },
         ["s7"] = new StoreProbed { Count = 42 },
+        ["s8"] = new EventsLogged { Before = 7, Entries = { new LoggedFacts { Node = "n1", Number = 5, Facts = { Fact }, Member = "akka://m#1" } }, Life = 8, GivenThrough = 9 },
+        ["s9"] = new EventLogSnapshot
+        {
+            Before = 7,
+            Events = { Fact },
+            Nodes = { new ToldNode { Node = "n1", Number = 5 } },
+            Life = 8,
+            GivenThrough = 9,
+            Members = { "akka://m#1" },
+            Origin = 3,
+            Present = { "n1" },
+        },
     };
 
     /// <summary>
@@ -78,10 +93,14 @@ internal static class Samples
     public static IReadOnlyDictionary<string, IMessage> Golden { get; } = new Dictionary<string, IMessage>(Stored.Where(s => s.Key is not ("s1" or "s2")))
     {
         ["s1"] = FirstEvents(),
-        ["s1-2"] = Stored["s1"],
+        ["s1-2"] = SecondEvents(),
+        ["s1-3"] = Stored["s1"],
         ["s2"] = FirstSnapshot(),
-        ["s2-2"] = Stored["s2"],
+        ["s2-2"] = SecondSnapshot(),
+        ["s2-3"] = Stored["s2"],
     };
+
+    private static MeshFact Fact => new() { Type = MeshEventType.TerminalOpened, Subject = "nodes/n1/terminals/main", Message = "opened", TimeUnixUs = 120 };
 
     private static SessionOpened Session => new() { Epoch = 3, InstanceId = Id, BootId = "boot", TimeUnixUs = 1000 };
 
@@ -149,11 +168,20 @@ internal static class Samples
             new NodeEvent { Forgotten = new NodeForgotten { TimeUnixUs = 90 } },
             new NodeEvent { DrainSet = new NodeDrainSet { On = true, TimeUnixUs = 100 } },
         },
+        TimeUnixUs = 110,
+        ToldThrough = 4,
     };
+
+    private static NodeEvents SecondEvents()
+    {
+        var events = Events();
+        events.TimeUnixUs = events.ToldThrough = 0;
+        return events;
+    }
 
     private static NodeEvents FirstEvents()
     {
-        var events = Events();
+        var events = SecondEvents();
         events.Events.RemoveAt(events.Events.Count - 1);
         foreach (var e in events.Events)
         {
@@ -198,11 +226,19 @@ internal static class Samples
         Commands = { new StoredCommand { Accepted = Accepted, Running = Running, Finished = Finished } },
         DeletionOwed = true,
         Drained = true,
+        Untold = { new UntoldRow { Number = 5, Facts = { Fact } } },
     };
+
+    private static NodeSnapshot SecondSnapshot()
+    {
+        var snapshot = Snapshot();
+        snapshot.Untold.Clear();
+        return snapshot;
+    }
 
     private static NodeSnapshot FirstSnapshot()
     {
-        var snapshot = Snapshot();
+        var snapshot = SecondSnapshot();
         snapshot.DeletionOwed = snapshot.Drained = false;
         snapshot.Terminals[0].Incarnations[0].Opened.InstanceId = ByteString.Empty;
         snapshot.Commands[0].Accepted.InstanceId = ByteString.Empty;

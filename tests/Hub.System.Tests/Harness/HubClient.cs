@@ -47,6 +47,31 @@ public sealed class HubClient : IDisposable
         }
     }
 
+    /// <summary>Runs a command to its end, once: asked again under the same id when the hub or the node cannot be reached.</summary>
+    public async Task RunAsync(string node, string requestId, params string[] argv)
+    {
+        using var late = new CancellationTokenSource(Patience);
+        using var again = new PeriodicTimer(TimeSpan.FromMilliseconds(100));
+        var request = new RunCommandRequest { Parent = Names.Node(node), RequestId = requestId };
+        request.Argv.Add(argv);
+        while (true)
+        {
+            try
+            {
+                using var call = Service.RunCommand(request, Headers, cancellationToken: late.Token);
+                while (await call.ResponseStream.MoveNext(late.Token))
+                {
+                }
+
+                return;
+            }
+            catch (RpcException e) when (e.StatusCode is StatusCode.Unavailable or StatusCode.Aborted && !late.IsCancellationRequested)
+            {
+                await again.WaitForNextTickAsync(CancellationToken.None);
+            }
+        }
+    }
+
     /// <summary>Waits until a node is as wanted.</summary>
     /// <exception cref="TimeoutException">It was not in time.</exception>
     public async Task<Node> WaitForNodeAsync(string node, NodeState state, TimeSpan timeout)
