@@ -18,18 +18,22 @@ internal sealed class NodeConnection : IDisposable
     private Socket? _current;
 
     /// <summary>Opens nothing yet.</summary>
-    public NodeConnection(Uri hub, bool shared)
+    /// <param name="hub">Where to.</param>
+    /// <param name="shared">Several nodes use it.</param>
+    /// <param name="authorityFile">As in <see cref="FleetOptions.AuthorityFile"/>.</param>
+    /// <param name="ofSeveral">There are other members, so this one is given up soon when it does not answer.</param>
+    public NodeConnection(Uri hub, bool shared, string? authorityFile = null, bool ofSeveral = false)
     {
         if (shared)
         {
-            _channel = NodeFleet.OpenChannel(hub);
+            _channel = NodeFleet.OpenChannel(hub, authorityFile: authorityFile, ofSeveral: ofSeveral);
             return;
         }
 
         _hub = IPAddress.TryParse(hub.Host, out var address) ? new IPEndPoint(address, hub.Port) : new DnsEndPoint(hub.Host, hub.Port);
         _channel = NodeFleet.OpenChannel(hub, (_, _) => Interlocked.Exchange(ref _made, null) is { } socket
             ? ValueTask.FromResult<Stream>(new NetworkStream(socket, ownsSocket: true))
-            : ValueTask.FromException<Stream>(new IOException("the connection has ended")));
+            : ValueTask.FromException<Stream>(new IOException("the connection has ended")), authorityFile, ofSeveral);
     }
 
     /// <summary>Calls over the connection.</summary>

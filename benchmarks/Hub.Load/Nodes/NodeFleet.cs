@@ -2,6 +2,7 @@ using System.Net;
 using AkkaHub.V1;
 using Grpc.Core;
 using Grpc.Net.Client;
+using Hub.Protocol;
 
 namespace Hub.Load.Nodes;
 
@@ -14,6 +15,7 @@ public sealed class NodeFleet : IAsyncDisposable
     private readonly FleetOptions _options;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _stopPacing = new();
     private readonly List<NodeConnection> _connections = [];
     private readonly List<Task> _running = [];
     private readonly Lock _gate = new();
@@ -30,9 +32,11 @@ public sealed class NodeFleet : IAsyncDisposable
         _time = time ?? TimeProvider.System;
         _dials = options.ConcurrentDials > 0 ? new SemaphoreSlim(options.ConcurrentDials) : null;
         var connections = options.Connections > 0 ? Math.Min(options.Connections, options.Nodes) : options.Nodes;
+        IReadOnlyList<Uri> members = options.Members.Count > 0 ? options.Members : [options.Hub];
         for (var i = 0; i < connections; i++)
-            _connections.Add(new NodeConnection(options.Hub, shared: connections < options.Nodes));
-        Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, options, Meters, _time, _connections[i % connections], OnlineChanged))];
+            _connections.AddRange(members.Select(m => new NodeConnection(m, connections < options.Nodes, options.AuthorityFile, members.Count > 1)));
+        Nodes = [.. Enumerable.Range(0, options.Nodes).Select(i => new SimulatedNode(i, options, Meters, _time,
+            _connections.GetRange(i % connections * members.Count, members.Count), OnlineChanged))];
     }
 
     /// <summary>The nodes.</summary>
@@ -44,18 +48,22 @@ public sealed class NodeFleet : IAsyncDisposable
     /// <summary>Nodes with a session now.</summary>
     public int Online => Volatile.Read(ref _online);
 
-    /// <summary>A channel to a hub's cleartext listener, with a connection of its own.</summary>
+    /// <summary>A channel to a hub's listener, with a connection of its own.</summary>
     /// <param name="hub">Its address.</param>
     /// <param name="connect">Makes the connection; null for the ordinary way.</param>
-    public static GrpcChannel OpenChannel(Uri hub, Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? connect = null) => GrpcChannel.ForAddress(hub, new GrpcChannelOptions
+    /// <param name="authorityFile">As in <see cref="FleetOptions.AuthorityFile"/>.</param>
+    /// <param name="ofSeveral">It is one of several members: given up as soon as the shipped agent does, after 3 s without a connection and 15 s of silence.</param>
+    public static GrpcChannel OpenChannel(Uri hub, Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? connect = null,
+        string? authorityFile = null, bool ofSeveral = false) => GrpcChannel.ForAddress(hub, new GrpcChannelOptions
     {
         HttpHandler = new SocketsHttpHandler
         {
-            ConnectTimeout = TimeSpan.FromSeconds(10),
+            SslOptions = HubTrust.OfAuthority(authorityFile),
+            ConnectTimeout = TimeSpan.FromSeconds(ofSeveral ? 3 : 10),
             ConnectCallback = connect,
             PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(30),
-            KeepAlivePingTimeout = TimeSpan.FromSeconds(20),
+            KeepAlivePingDelay = TimeSpan.FromSeconds(ofSeveral ? 10 : 30),
+            KeepAlivePingTimeout = TimeSpan.FromSeconds(ofSeveral ? 5 : 20),
             UseProxy = false,
             ActivityHeadersPropagator = null,
         },
@@ -77,6 +85,9 @@ public sealed class NodeFleet : IAsyncDisposable
     /// stall counts for every chunk it delays.
     /// </summary>
     public void StartPacing() => _running.Add(PaceAsync());
+
+    /// <summary>No chunk falls due any more.</summary>
+    public Task StopPacingAsync() => _stopPacing.CancelAsync();
 
     /// <summary>Completes when at least this many nodes have a session.</summary>
     /// <exception cref="TimeoutException">It took longer.</exception>
@@ -113,6 +124,7 @@ public sealed class NodeFleet : IAsyncDisposable
         foreach (var connection in _connections)
             connection.Dispose();
         _dials?.Dispose();
+        _stopPacing.Dispose();
         _stop.Dispose();
     }
 
@@ -153,7 +165,7 @@ public sealed class NodeFleet : IAsyncDisposable
         var start = _time.GetTimestamp();
         long chunk = 0;
         using var timer = new PeriodicTimer(TimeSpan.FromMilliseconds(1), _time);
-        while (await TickAsync(timer).ConfigureAwait(false))
+        while (!_stopPacing.IsCancellationRequested && await TickAsync(timer).ConfigureAwait(false))
         {
             var now = _time.GetTimestamp();
             for (var due = start + (long)(chunk * period); due <= now; due = start + (long)(++chunk * period))

@@ -16,6 +16,10 @@ public sealed record FleetOptions
 {
     /// <summary>Address of the hub's gRPC listener, cleartext HTTP/2.</summary>
     public required Uri Hub { get; init; }
+    /// <summary>Addresses of all members of a cluster, among which nodes fail over as the shipped agent does; empty for <see cref="Hub"/> alone.</summary>
+    public IReadOnlyList<Uri> Members { get; init; } = [];
+    /// <summary>File of the authority that hubs dialled over TLS are known by; null for those of the system.</summary>
+    public string? AuthorityFile { get; init; }
     /// <summary>Bearer token; null sends none.</summary>
     public string? Token { get; init; }
     /// <summary>How many nodes.</summary>

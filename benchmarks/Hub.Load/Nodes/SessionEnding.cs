@@ -8,13 +8,15 @@ namespace Hub.Load.Nodes;
 /// <param name="Why">Status and reason, without anything that differs from node to node.</param>
 /// <param name="RetryHint">The least the hub asks to wait.</param>
 /// <param name="IsFinal">The node is not to dial again.</param>
-public sealed record SessionEnding(string Why, TimeSpan? RetryHint = null, bool IsFinal = false)
+/// <param name="IsDrain">The member sends its nodes to others.</param>
+public sealed record SessionEnding(string Why, TimeSpan? RetryHint = null, bool IsFinal = false, bool IsDrain = false)
 {
     /// <summary>An ending in the hub's words.</summary>
     public static SessionEnding Of(HubDisconnect disconnect) => new(
         "disconnect " + disconnect.Reason,
         disconnect.RetryAfterMs > 0 ? TimeSpan.FromMilliseconds(disconnect.RetryAfterMs) : null,
-        disconnect.Reason is DisconnectReason.Fenced or DisconnectReason.Forgotten or DisconnectReason.CredentialRevoked);
+        disconnect.Reason is DisconnectReason.Fenced or DisconnectReason.Forgotten or DisconnectReason.CredentialRevoked,
+        disconnect.Reason == DisconnectReason.Drain);
 
     /// <summary>An ending by a failed call.</summary>
     public static SessionEnding Of(Exception e)

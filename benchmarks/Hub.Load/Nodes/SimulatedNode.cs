@@ -19,16 +19,20 @@ public sealed class SimulatedNode
     /// <summary>How long the hub may take to answer hello, as with the shipped agent.</summary>
     private static readonly TimeSpan WelcomeTimeout = TimeSpan.FromSeconds(10);
 
+    /// <summary>How long a hub that says that it still waits may let the node wait.</summary>
+    private static readonly TimeSpan MostWaiting = TimeSpan.FromSeconds(60);
+
     private readonly Lock _gate = new();
     private readonly FleetOptions _options;
     private readonly FleetMeters _meters;
     private readonly TimeProvider _time;
     private readonly Random _random;
-    private readonly NodeConnection _connection;
-    private readonly NodeBridgeService.NodeBridgeServiceClient _client;
+    private readonly IReadOnlyList<NodeConnection> _members;
+    private readonly MemberRounds _rounds;
     private readonly Metadata _headers;
     private readonly Action<SimulatedNode, bool> _onlineChanged;
     private readonly WakeUp _wakeUp = new();
+    private readonly AckWaits _waits;
     private readonly Queue<ConnectRequest> _control = new();
     private readonly ConnectRequest _outputMessage = new() { TerminalOutput = new TerminalOutput() };
     private readonly byte[] _claimKey;
@@ -38,18 +42,21 @@ public sealed class SimulatedNode
     private string _lastDisconnect = "";
     private uint _reconnects;
     private bool _online;
+    private bool _welcomed;
 
     internal SimulatedNode(int index, FleetOptions options, FleetMeters meters, TimeProvider time,
-        NodeConnection connection, Action<SimulatedNode, bool> onlineChanged)
+        IReadOnlyList<NodeConnection> members, Action<SimulatedNode, bool> onlineChanged)
     {
         Name = options.NamePrefix + index.ToString("d5", System.Globalization.CultureInfo.InvariantCulture);
         _options = options;
         _meters = meters;
         _time = time;
-        _connection = connection;
-        _client = new NodeBridgeService.NodeBridgeServiceClient(connection.CreateCallInvoker());
+        _members = members;
+        _waits = new AckWaits(time);
         _onlineChanged = onlineChanged;
-        _random = new Random(HashCode.Combine(options.Seed, index));
+        // Not HashCode: that differs from process to process.
+        _random = new Random(unchecked(options.Seed * 486_187_739 + index));
+        _rounds = new MemberRounds(members.Count, index % members.Count, _random);
         // The claim follows from the name and the seed, so that a later run with the same seed is the same machine.
         _claimKey = SHA256.HashData(Encoding.UTF8.GetBytes($"claim/{options.Seed}/{Name}"));
         _instanceId = RandomNumberGenerator.GetBytes(16);
@@ -58,7 +65,7 @@ public sealed class SimulatedNode
         if (options.HasTerminal)
         {
             Stream = new SimulatedStream(ByteString.CopyFrom(RandomNumberGenerator.GetBytes(16)), options.ChunkBytes,
-                options.Load == NodeLoad.Idle ? 1 : options.MaxInFlight);
+                options.Load == NodeLoad.Idle ? 1 : options.MaxInFlight, index % 4096 * 13);
         }
     }
 
@@ -70,6 +77,33 @@ public sealed class SimulatedNode
 
     /// <summary>Its terminal; null if it has none.</summary>
     public SimulatedStream? Stream { get; }
+
+    /// <summary>Bytes produced, and bytes acknowledged as durable. Safe from any thread.</summary>
+    public (long Produced, long Acknowledged) Position
+    {
+        get
+        {
+            lock (_gate)
+                return Stream is null ? (0, 0) : (Stream.Produced, Stream.Acknowledged);
+        }
+    }
+
+    /// <summary>The longest wait for an acknowledgement since it was last asked for, and all waits so far. Safe from any thread.</summary>
+    public (TimeSpan Longest, TimeSpan Total) TakeWaits()
+    {
+        lock (_gate)
+            return (_waits.TakeLongest(_time.GetTimestamp()), _waits.Total);
+    }
+
+    /// <summary>How long it waits for an acknowledgement now; zero if it has nothing to send. Safe from any thread.</summary>
+    public TimeSpan WaitsFor
+    {
+        get
+        {
+            lock (_gate)
+                return _waits.Running(_time.GetTimestamp());
+        }
+    }
 
     /// <summary>It has a session.</summary>
     public bool IsOnline => Volatile.Read(ref _online);
@@ -101,7 +135,11 @@ public sealed class SimulatedNode
     {
         bool taken;
         lock (_gate)
+        {
             taken = Stream!.Produce(due);
+            _waits.Pending(_time.GetTimestamp());
+        }
+
         if (taken)
             _wakeUp.Set();
         else
@@ -122,23 +160,36 @@ public sealed class SimulatedNode
         _wakeUp.Set();
     }
 
-    /// <summary>Dials and dials again until it is stopped, fenced or forgotten.</summary>
+    /// <summary>Dials and dials again until it is stopped, fenced or forgotten; a round of the members at a time, as the shipped agent does.</summary>
     internal async Task RunAsync(CancellationToken stop)
     {
         var backoff = new ReconnectBackoff(_random, _options.LongestBackoff);
         while (!stop.IsCancellationRequested)
         {
-            var began = _time.GetTimestamp();
-            var ending = await RunSessionAsync(stop).ConfigureAwait(false);
-            if (stop.IsCancellationRequested)
-                return;
-            _meters.Ended(ending.Why);
-            _lastDisconnect = ending.Why.Length > 255 ? ending.Why[..255] : ending.Why;
-            if (ending.IsFinal)
-                return;
+            var hint = TimeSpan.Zero;
+            var lasted = TimeSpan.Zero;
+            TimeSpan? failOver = null;
+            foreach (var member in _rounds.Begin())
+            {
+                var began = _time.GetTimestamp();
+                var ending = await RunSessionAsync(_members[member], stop).ConfigureAwait(false);
+                if (stop.IsCancellationRequested)
+                    return;
+                _meters.Ended(ending.Why);
+                _lastDisconnect = ending.Why.Length > 255 ? ending.Why[..255] : ending.Why;
+                if (ending.IsFinal)
+                    return;
+                hint = ending.RetryHint > hint ? ending.RetryHint.Value : hint;
+                if (!_welcomed)
+                    continue;
+                lasted = _time.GetElapsedTime(began);
+                failOver = _rounds.Lost(member, lasted, ending);
+                break;
+            }
+
             try
             {
-                await Task.Delay(backoff.Next(_time.GetElapsedTime(began), ending.RetryHint), _time, stop).ConfigureAwait(false);
+                await Task.Delay(failOver ?? backoff.Next(lasted, hint), _time, stop).ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {
@@ -147,26 +198,32 @@ public sealed class SimulatedNode
         }
     }
 
-    private async Task<SessionEnding> RunSessionAsync(CancellationToken stop)
+    private async Task<SessionEnding> RunSessionAsync(NodeConnection connection, CancellationToken stop)
     {
         using var session = CancellationTokenSource.CreateLinkedTokenSource(stop);
         Task writing = Task.CompletedTask;
-        var welcomed = false;
+        _welcomed = false;
         try
         {
             var dialled = _time.GetTimestamp();
-            if (await _connection.ReachAsync().ConfigureAwait(false) is { } error)
+            if (await connection.ReachAsync().ConfigureAwait(false) is { } error)
                 return new SessionEnding($"Unavailable (not reached: {error})");
-            using var call = _client.Connect(_headers, cancellationToken: session.Token);
+            using var call = new NodeBridgeService.NodeBridgeServiceClient(connection.CreateCallInvoker()).Connect(_headers, cancellationToken: session.Token);
             session.CancelAfter(WelcomeTimeout);
             await call.RequestStream.WriteAsync(new ConnectRequest { Hello = Hello() }, session.Token).ConfigureAwait(false);
-            if (!await call.ResponseStream.MoveNext(session.Token).ConfigureAwait(false))
-                return new SessionEnding("ended before welcome");
+            do
+            {
+                if (!await call.ResponseStream.MoveNext(session.Token).ConfigureAwait(false))
+                    return new SessionEnding("ended before welcome");
+                if (_time.GetElapsedTime(dialled) < MostWaiting)
+                    session.CancelAfter(WelcomeTimeout);
+            }
+            while (call.ResponseStream.Current.Waiting is not null);
             if (call.ResponseStream.Current.Disconnect is { } refusal)
                 return SessionEnding.Of(refusal);
             var welcome = call.ResponseStream.Current.Welcome
                 ?? throw new InvalidOperationException("the hub's first message is not a welcome");
-            welcomed = true;
+            _welcomed = true;
             session.CancelAfter(Timeout.InfiniteTimeSpan);
             session.Token.ThrowIfCancellationRequested();
             _meters.Connect.Record(_time, dialled, _time.GetTimestamp());
@@ -185,7 +242,7 @@ public sealed class SimulatedNode
         catch (Exception e)
         {
             // Whatever it was, the node comes back, as the shipped agent does.
-            return !welcomed && session.IsCancellationRequested ? new SessionEnding("no welcome in time") : SessionEnding.Of(e);
+            return !_welcomed && session.IsCancellationRequested ? new SessionEnding("no welcome in time") : SessionEnding.Of(e);
         }
         finally
         {
@@ -210,7 +267,10 @@ public sealed class SimulatedNode
             _reconnects++;
             if (Stream is not null && welcome.Streams.FirstOrDefault(s => s.Incarnation.Equals(Stream.Incarnation)) is { } flow)
             {
+                var before = Stream.Acknowledged;
                 Stream.Begin(flow);
+                if (Stream.Acknowledged > before)
+                    _waits.Acknowledged(_time.GetTimestamp(), Stream.IsPending);
                 Report();
             }
         }
@@ -262,6 +322,8 @@ public sealed class SimulatedNode
                 var before = Stream.Acknowledged;
                 chunks = Stream.Update(flow, _meters.IsRecording ? _durable : null, _time.GetTimestamp());
                 bytes = Stream.Acknowledged - before;
+                if (bytes > 0)
+                    _waits.Acknowledged(_time.GetTimestamp(), Stream.IsPending);
                 Report();
             }
 
@@ -353,6 +415,7 @@ public sealed class SimulatedNode
                 LastDisconnect = _lastDisconnect,
                 TimeUnixUs = NowUnixMicroseconds(),
                 Capabilities = { NodeCapability.Terminal },
+                Protocol = _members.Count > 1 ? 1u : 0,
                 Labels = { ["load"] = "simulated" },
             };
             if (Stream is not null)

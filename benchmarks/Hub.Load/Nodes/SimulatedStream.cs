@@ -11,6 +11,7 @@ public sealed class SimulatedStream
 {
     private readonly int _chunkBytes;
     private readonly int _maxInFlight;
+    private readonly int _phase;
     private readonly long[] _due;
     private long _limitOffset;
     private long _limitMessages;
@@ -21,11 +22,13 @@ public sealed class SimulatedStream
     /// <param name="incarnation">16 bytes.</param>
     /// <param name="chunkBytes">Bytes in a chunk.</param>
     /// <param name="maxInFlight">Most chunks produced and not acknowledged; what is due beyond it is refused.</param>
-    public SimulatedStream(ByteString incarnation, int chunkBytes, int maxInFlight)
+    /// <param name="phase">Place in the <see cref="Pattern"/> of its first byte, so that no two streams show the same.</param>
+    public SimulatedStream(ByteString incarnation, int chunkBytes, int maxInFlight, int phase = 0)
     {
         Incarnation = incarnation;
         _chunkBytes = chunkBytes;
         _maxInFlight = maxInFlight;
+        _phase = phase;
         _due = new long[maxInFlight];
     }
 
@@ -37,6 +40,8 @@ public sealed class SimulatedStream
     public long Sent { get; private set; }
     /// <summary>One past the last durable byte.</summary>
     public long Acknowledged { get; private set; }
+    /// <summary>Whether there are bytes that the hub has not acknowledged.</summary>
+    public bool IsPending => Acknowledged < Produced;
     /// <summary>Rewinds obeyed.</summary>
     public long Rewinds { get; private set; }
     /// <summary>Whether produced bytes wait for credit or for their turn.</summary>
@@ -109,7 +114,7 @@ public sealed class SimulatedStream
             return false;
         output.Incarnation = Incarnation;
         output.Offset = Sent;
-        output.Data = Pattern.Slice(Sent, length);
+        output.Data = Pattern.Slice(_phase + Sent, length);
         output.TimeUnixUs = nowUnixMicroseconds;
         output.Channel = OutputChannel.Stdout;
         output.Rewind = _rewind;
@@ -117,6 +122,9 @@ public sealed class SimulatedStream
         _messages++;
         return true;
     }
+
+    /// <summary>Whether data is what this stream shows from an offset on.</summary>
+    public bool Matches(long offset, ReadOnlySpan<byte> data) => Pattern.Matches(_phase + offset, data);
 
     /// <summary>When the chunk that holds an offset was due, if that is still known.</summary>
     public bool TryGetDue(long chunk, out long due)

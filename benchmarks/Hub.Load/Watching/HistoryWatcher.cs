@@ -90,7 +90,7 @@ public sealed class HistoryWatcher(Uri hub, string? token, SimulatedNode node, i
             return next;
         if (next >= 0 && output.Offset != next)
             Fault ??= $"{node.Name}: bytes from {output.Offset} after {next}";
-        if (!Pattern.Matches(output.Offset, output.Data.Span))
+        if (!node.Stream!.Matches(output.Offset, output.Data.Span))
             Fault ??= $"{node.Name}: wrong bytes at {output.Offset}";
         var end = output.Offset + output.Data.Length;
         Bytes += output.Data.Length;
