@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Hub.Load.Baselines;
+using Hub.Load.Chaos;
 using Hub.Load.Measuring;
 using Hub.Load.Scenarios;
 
@@ -8,7 +9,10 @@ namespace Hub.Load;
 /// <summary>The command line: one command a scenario, <c>all</c> for all of them, and what child processes are started with.</summary>
 internal static class LoadCommands
 {
-    private static readonly Option<int> Nodes = new("--nodes") { Description = "Nodes under load.", DefaultValueFactory = _ => 1000 };
+    private const int NodesOfAHub = 1000;
+    private const int NodesOfACluster = 300;
+
+    private static readonly Option<int?> Nodes = new("--nodes") { Description = $"Nodes under load; {NodesOfAHub}, or {NodesOfACluster} of a cluster." };
     private static readonly Option<int> IdleNodes = new("--idle-nodes") { Description = "Idle nodes.", DefaultValueFactory = _ => 10_000 };
     private static readonly Option<int> Connections = new("--connections") { Description = "Connections the loaded nodes share; 0 for one each.", DefaultValueFactory = _ => 16 };
     private static readonly Option<double> Rate = new("--rate") { Description = "Chunks a second of each paced node.", DefaultValueFactory = _ => 10 };
@@ -19,13 +23,17 @@ internal static class LoadCommands
     private static readonly Option<string> DataRoot = new("--data-root") { Description = "Directory for the hub's data, on the disk to be measured.", DefaultValueFactory = _ => Path.GetTempPath() };
     private static readonly Option<string?> HubAssembly = new("--hub-assembly") { Description = "Another Hub.Host.dll than this repository's." };
     private static readonly Option<string[]> HubSettings = new("--set") { Description = "Setting of the hub, NAME=VALUE by its environment name.", AllowMultipleArgumentsPerToken = true };
+    private static readonly Option<double> Minutes = new("--minutes") { Description = "Faults are made for at least this long.", DefaultValueFactory = _ => 0 };
+    private static readonly Option<int?> Faults = new("--faults") { Description = "Faults at least." };
+    private static readonly Option<int> Seed = new("--seed") { Description = "Seed of the faults.", DefaultValueFactory = _ => 1 };
+    private static readonly Option<bool> Brief = new("--brief") { Description = "Short faults." };
     private static readonly Option<string?> Out = new("--out") { Description = "File for the figures as JSON." };
     private static readonly Option<bool> KeepData = new("--keep-data") { Description = "Leave data and logs." };
 
     public static RootCommand Build()
     {
         var root = new RootCommand("Simulated nodes and the benchmarks of the hub. Everything runs on the loopback interface.");
-        foreach (var option in new Option[] { Nodes, IdleNodes, Connections, Rate, Watchers, Seconds, WarmUp, Chunks, DataRoot, HubAssembly, HubSettings, Out, KeepData })
+        foreach (var option in new Option[] { Nodes, IdleNodes, Connections, Rate, Watchers, Seconds, WarmUp, Chunks, DataRoot, HubAssembly, HubSettings, Minutes, Faults, Seed, Brief, Out, KeepData })
         {
             option.Recursive = true;
             root.Add(option);
@@ -43,22 +51,23 @@ internal static class LoadCommands
         Add("paced", "The paced load with watchers.", PacedLoad.RunAsync);
         Add("idle", "Memory of idle nodes.", c => ManyNodes.RunAsync(c, idle: true, restart: false));
         Add("restart", "Restart with many known nodes, stopped and killed.", c => ManyNodes.RunAsync(c, idle: false, restart: true));
+        Add("chaos", "Three members under kills, stops, cuts and outages of the store: what is lost, doubled or falsely reported.", ChaosRun.RunAsync, ofCluster: true);
         root.Add(ServeBare());
         return root;
 
-        void Add(string name, string description, Func<BenchmarkContext, Task> run)
+        void Add(string name, string description, Func<BenchmarkContext, Task> run, bool ofCluster = false)
         {
             var command = new Command(name, description);
-            command.SetAction((parsed, _) => RunAsync(parsed, run));
+            command.SetAction((parsed, _) => RunAsync(parsed, run, ofCluster));
             root.Add(command);
         }
     }
 
-    private static async Task<int> RunAsync(ParseResult parsed, Func<BenchmarkContext, Task> run)
+    private static async Task<int> RunAsync(ParseResult parsed, Func<BenchmarkContext, Task> run, bool ofCluster)
     {
         var options = new BenchmarkOptions
         {
-            Nodes = parsed.GetValue(Nodes),
+            Nodes = parsed.GetValue(Nodes) ?? (ofCluster ? NodesOfACluster : NodesOfAHub),
             IdleNodes = parsed.GetValue(IdleNodes),
             Connections = parsed.GetValue(Connections),
             Rate = parsed.GetValue(Rate),
@@ -69,6 +78,10 @@ internal static class LoadCommands
             DataRoot = parsed.GetValue(DataRoot)!,
             HubAssembly = parsed.GetValue(HubAssembly),
             HubEnvironment = (parsed.GetValue(HubSettings) ?? []).Select(s => s.Split('=', 2)).ToDictionary(p => p[0], p => (string?)p.ElementAtOrDefault(1)),
+            Seed = parsed.GetValue(Seed),
+            Faults = parsed.GetValue(Faults),
+            FaultTime = TimeSpan.FromMinutes(parsed.GetValue(Minutes)),
+            Brief = parsed.GetValue(Brief),
             KeepData = parsed.GetValue(KeepData),
         };
         var report = new Report();
@@ -78,7 +91,9 @@ internal static class LoadCommands
         {
             try
             {
-                await GeneratorWarmUp.RunAsync(context).ConfigureAwait(false);
+                // Seconds without service are not decided by code that is compiled in the first of them.
+                if (!ofCluster)
+                    await GeneratorWarmUp.RunAsync(context).ConfigureAwait(false);
                 await run(context).ConfigureAwait(false);
             }
             catch (Exception e) when (e is TimeoutException or InvalidOperationException or IOException or Grpc.Core.RpcException)
@@ -87,6 +102,8 @@ internal static class LoadCommands
                 report.Note("run", $"ended early: {e.Message}");
                 failed = true;
             }
+
+            failed |= context.HasFailed;
         }
 
         report.Print();

@@ -59,6 +59,13 @@ public sealed class Report
     /// <summary>Prints the table to standard output.</summary>
     public void Print()
     {
+        foreach (var line in Lines())
+            Console.WriteLine(line);
+    }
+
+    /// <summary>The table and the remarks.</summary>
+    public IEnumerable<string> Lines()
+    {
         var rows = _figures.Select(f => (f.Scenario, f.Name, Value: Format(f.Value), f.Unit, Wanted: Wanted(f), Met: f.Met switch
         {
             true => "yes",
@@ -68,9 +75,9 @@ public sealed class Report
         int Width(Func<(string Scenario, string Name, string Value, string Unit, string Wanted, string Met), string> of) => rows.Max(r => of(r).Length);
         var (w1, w2, w3, w4, w5) = (Width(r => r.Scenario), Width(r => r.Name), Width(r => r.Value), Width(r => r.Unit), Width(r => r.Wanted));
         foreach (var (scenario, name, value, unit, wanted, met) in rows)
-            Console.WriteLine($"{scenario.PadRight(w1)}  {name.PadRight(w2)}  {value.PadLeft(w3)}  {unit.PadRight(w4)}  {wanted.PadRight(w5)}  {met}".TrimEnd());
+            yield return $"{scenario.PadRight(w1)}  {name.PadRight(w2)}  {value.PadLeft(w3)}  {unit.PadRight(w4)}  {wanted.PadRight(w5)}  {met}".TrimEnd();
         foreach (var note in _notes)
-            Console.WriteLine($"note: {note}");
+            yield return $"note: {note}";
     }
 
     /// <summary>Writes everything as one JSON document.</summary>

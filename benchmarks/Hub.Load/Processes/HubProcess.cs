@@ -19,6 +19,10 @@ public sealed record HubProcessOptions
     public IReadOnlyDictionary<string, string?> Environment { get; init; } = new Dictionary<string, string?>();
     /// <summary>A program and arguments to start it under, such as a tracer; empty for none.</summary>
     public IReadOnlyList<string> Launcher { get; init; } = [];
+    /// <summary>By what this process reaches it. Other than loopback only with <see cref="AuthorityFile"/>.</summary>
+    public string Host { get; init; } = "127.0.0.1";
+    /// <summary>File of the authority of its certificate, which it is given among the settings; null if it speaks clear text.</summary>
+    public string? AuthorityFile { get; init; }
     /// <summary>Whether it starts its own local node.</summary>
     public bool LocalNode { get; init; }
 }
@@ -43,9 +47,14 @@ public sealed class HubProcess : IAsyncDisposable
         GrpcPort = Ports.Free();
         HttpPort = Ports.Free();
         RemotePort = Ports.Free();
-        _http = new HttpClient(new SocketsHttpHandler { UseProxy = false, PooledConnectionLifetime = TimeSpan.FromSeconds(1) })
+        _http = new HttpClient(new SocketsHttpHandler
         {
-            BaseAddress = new Uri($"http://127.0.0.1:{HttpPort}"),
+            UseProxy = false,
+            PooledConnectionLifetime = TimeSpan.FromSeconds(1),
+            SslOptions = HubTrust.OfAuthority(options.AuthorityFile),
+        })
+        {
+            BaseAddress = new Uri($"{Scheme}://{options.Host}:{HttpPort}"),
             Timeout = TimeSpan.FromSeconds(5),
         };
     }
@@ -61,7 +70,9 @@ public sealed class HubProcess : IAsyncDisposable
     /// <summary>Port of Akka.Remote.</summary>
     public int RemotePort { get; }
     /// <summary>Address of its gRPC listener.</summary>
-    public Uri Grpc => new($"http://127.0.0.1:{GrpcPort}");
+    public Uri Grpc => new($"{Scheme}://{_options.Host}:{GrpcPort}");
+    /// <summary>As in the options.</summary>
+    public string? AuthorityFile => _options.AuthorityFile;
     /// <summary>The process; started under a launcher this is the launcher's.</summary>
     public ChildProcess Child => _child ?? throw new InvalidOperationException("the hub was not started");
     /// <summary>The hub's own process id, also under a launcher.</summary>
@@ -162,7 +173,9 @@ public sealed class HubProcess : IAsyncDisposable
     public Task<int> TerminateAsync(TimeSpan timeout) => Child.TerminateAsync(timeout);
 
     /// <summary>A channel to it with a connection of its own.</summary>
-    public GrpcChannel OpenChannel() => NodeFleet.OpenChannel(Grpc);
+    public GrpcChannel OpenChannel() => NodeFleet.OpenChannel(Grpc, authorityFile: AuthorityFile);
+
+    private string Scheme => _options.AuthorityFile is null ? "http" : "https";
 
     /// <summary>The last lines it wrote.</summary>
     public string DescribeTail() => string.Join('\n', Child.Tail.TakeLast(40));

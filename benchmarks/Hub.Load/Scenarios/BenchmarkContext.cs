@@ -15,6 +15,16 @@ public sealed class BenchmarkContext(BenchmarkOptions options, Report report) : 
     /// <summary>Where figures go.</summary>
     public Report Report => report;
 
+    /// <summary>What must hold did not: the run ends with an exit code other than 0.</summary>
+    public bool HasFailed { get; private set; }
+
+    /// <summary>Adds a figure that must be as wanted.</summary>
+    public void Require(string scenario, string name, double value, string unit, double? atLeast = null, double? atMost = null)
+    {
+        report.Add(scenario, name, value, unit, atLeast, atMost);
+        HasFailed |= report.Figures[^1].Met == false;
+    }
+
     /// <summary>A new, empty directory below the data root.</summary>
     public string NewDirectory(string name)
     {
@@ -25,16 +35,25 @@ public sealed class BenchmarkContext(BenchmarkOptions options, Report report) : 
     }
 
     /// <summary>A hub with a data directory of its own, not started.</summary>
-    public HubProcess NewHub(string name, IReadOnlyDictionary<string, string?>? environment = null)
+    /// <param name="name">Names its directory.</param>
+    /// <param name="environment">Settings, which go before those of the run's options. Read at each start.</param>
+    /// <param name="host">By what it is reached.</param>
+    /// <param name="authorityFile">The authority of its certificate; null for clear text.</param>
+    /// <param name="launcher">What it is started under; null for nothing.</param>
+    public HubProcess NewHub(string name, Dictionary<string, string?>? environment = null, string host = "127.0.0.1", string? authorityFile = null,
+        IReadOnlyList<string>? launcher = null)
     {
-        var all = new Dictionary<string, string?>(options.HubEnvironment);
-        foreach (var (key, value) in environment ?? new Dictionary<string, string?>())
-            all[key] = value;
+        var all = environment ?? [];
+        foreach (var (key, value) in options.HubEnvironment)
+            all.TryAdd(key, value);
         return new HubProcess(new HubProcessOptions
         {
             Directory = NewDirectory(name),
             HubAssembly = options.HubAssembly ?? RepositoryPaths.Program("Hub.Host"),
             Environment = all,
+            Host = host,
+            AuthorityFile = authorityFile,
+            Launcher = launcher ?? [],
         });
     }
 

@@ -25,6 +25,14 @@ public sealed record BenchmarkOptions
     public string? HubAssembly { get; init; }
     /// <summary>More settings of the hub, by environment name.</summary>
     public IReadOnlyDictionary<string, string?> HubEnvironment { get; init; } = new Dictionary<string, string?>();
+    /// <summary>Seed of the order and the moments of faults.</summary>
+    public int Seed { get; init; } = 1;
+    /// <summary>Faults to make at least; the scenario's own number if null.</summary>
+    public int? Faults { get; init; }
+    /// <summary>Faults are made for at least this long.</summary>
+    public TimeSpan FaultTime { get; init; }
+    /// <summary>Faults and the pauses between them are short.</summary>
+    public bool Brief { get; init; }
     /// <summary>Data and logs are left where they are.</summary>
     public bool KeepData { get; init; }
 }

@@ -12,14 +12,17 @@ public sealed class EventWatcher : IAsyncDisposable
     private readonly Uri _hub;
     private readonly string? _token;
     private readonly string? _mayLeave;
+    private readonly string? _authorityFile;
     private Task _running = Task.CompletedTask;
 
     /// <summary>Makes a watcher that does not watch yet.</summary>
     /// <param name="hub">The hub's address.</param>
     /// <param name="token">Bearer token; null sends none.</param>
     /// <param name="mayLeave">Subjects of nodes that may go offline start with this; null for none.</param>
-    public EventWatcher(Uri hub, string? token, string? mayLeave = null)
+    /// <param name="authorityFile">As in <see cref="FleetOptions.AuthorityFile"/>.</param>
+    public EventWatcher(Uri hub, string? token, string? mayLeave = null, string? authorityFile = null)
     {
+        _authorityFile = authorityFile;
         _mayLeave = mayLeave;
         _hub = hub;
         _token = token;
@@ -41,7 +44,7 @@ public sealed class EventWatcher : IAsyncDisposable
     public async Task StartAsync()
     {
         string cursor;
-        using (var channel = NodeFleet.OpenChannel(_hub))
+        using (var channel = NodeFleet.OpenChannel(_hub, authorityFile: _authorityFile))
         {
             var hub = await new HubService.HubServiceClient(channel).GetHubAsync(new GetHubRequest(), Headers(),
                 deadline: TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(30)).ConfigureAwait(false);
@@ -63,7 +66,7 @@ public sealed class EventWatcher : IAsyncDisposable
     {
         while (!_stop.IsCancellationRequested)
         {
-            using var channel = NodeFleet.OpenChannel(_hub);
+            using var channel = NodeFleet.OpenChannel(_hub, authorityFile: _authorityFile);
             try
             {
                 using var call = new HubService.HubServiceClient(channel).WatchEvents(

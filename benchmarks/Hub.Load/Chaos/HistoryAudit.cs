@@ -1,0 +1,74 @@
+using System.Globalization;
+using AkkaHub.V1;
+using Grpc.Core;
+using Hub.Load.Nodes;
+using Hub.Load.Processes;
+using Hub.Load.Scenarios;
+using Hub.Load.Watching;
+using Hub.Protocol;
+
+namespace Hub.Load.Chaos;
+
+/// <summary>Compares what the members give back, and what stands in the store, with what the nodes showed and saw acknowledged.</summary>
+internal static class HistoryAudit
+{
+    private const int PageBytes = 1024 * 1024;
+    private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(30);
+
+    // Rows are deleted from the front only.
+    private const string Holes = """
+        SELECT count(*) FROM (SELECT max(sequence_number) - min(sequence_number) + 1 - count(*) AS missing FROM journal GROUP BY persistence_id) AS ids WHERE missing <> 0
+        """;
+
+    // Of each persistence id, runs of rows of one writer: as many as there are writers, unless two took turns.
+    private const string WritersThatReturned = """
+        SELECT count(*) FROM (
+            SELECT persistence_id, count(*) FILTER (WHERE writer_uuid IS DISTINCT FROM before) AS runs, count(DISTINCT writer_uuid) AS writers
+            FROM (SELECT persistence_id, writer_uuid, lag(writer_uuid) OVER (PARTITION BY persistence_id ORDER BY sequence_number) AS before FROM journal) AS rows
+            GROUP BY persistence_id) AS ids
+        WHERE runs > writers
+        """;
+
+    /// <summary>Reads the histories of all nodes, through the members in turn. Gives the bytes that are missing and those that are there twice.</summary>
+    public static async Task<(long Lost, long Doubled)> ReadAllAsync(BenchmarkContext context, string scenario, LocalCluster cluster, IReadOnlyList<SimulatedNode> nodes)
+    {
+        long lost = 0, doubled = 0;
+        foreach (var (i, node) in nodes.Index())
+        {
+            var check = await ReadAsync(cluster, i % cluster.Members.Count, node).ConfigureAwait(false);
+            var missing = Math.Max(0, node.Position.Acknowledged - check.Position);
+            lost += check.Lost + missing;
+            doubled += check.Doubled;
+            if (check.Fault is { } fault)
+                context.Report.Note(scenario, $"history of {node.Name}: {fault}");
+            if (missing > 0)
+                context.Report.Note(scenario, $"history of {node.Name}: ends at {check.Position}, acknowledged was {node.Position.Acknowledged}");
+        }
+
+        return (lost, doubled);
+    }
+
+    /// <summary>Persistence ids whose sequence numbers have holes.</summary>
+    public static async Task<long> CountHolesAsync(PostgresProcess store) => Number(await store.QueryAsync(Holes).ConfigureAwait(false));
+
+    /// <summary>Persistence ids that a writer wrote again after another had.</summary>
+    public static async Task<long> CountWritersThatReturnedAsync(PostgresProcess store) => Number(await store.QueryAsync(WritersThatReturned).ConfigureAwait(false));
+
+    private static async Task<HistoryCheck> ReadAsync(LocalCluster cluster, int member, SimulatedNode node)
+    {
+        var check = new HistoryCheck(node.Stream!);
+        var request = new ReadHistoryRequest { Name = Names.Terminal(node.Name, SimulatedNode.TerminalName), MaxBytes = PageBytes };
+        while (true)
+        {
+            var page = await cluster.Client(member).ReadHistoryAsync(request,
+                new Metadata { { "authorization", "Bearer " + cluster.Tokens.Client } }, TimeProvider.System.GetUtcNow().UtcDateTime + CallTime).ConfigureAwait(false);
+            foreach (var record in page.Records)
+                check.Take(record);
+            if (page.AtEnd)
+                return check;
+            request.Start = new HistoryStart { Cursor = page.NextCursor };
+        }
+    }
+
+    private static long Number(string text) => long.Parse(text, CultureInfo.InvariantCulture);
+}
