@@ -46,10 +46,7 @@ public sealed class PostgresStoreSpecs(PostgresFixture postgres) : IClassFixture
         // One snapshot and deletion of each in each run: two deletions of one id at once fail with a deadlock, and the hub has one at a time.
         foreach (var events in (int[])[14, 9, 8])
         {
-            var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(null);
-            builder.Services.AddAkka("store", akka => akka.AddHocon("akka.loglevel = OFF\nakka.stdout-loglevel = OFF", HoconAddMode.Append).WithPostgresStore(member.ConnectionString));
-            using var host = builder.Build();
-            await host.StartAsync();
+            using var host = await StartAsync(member.ConnectionString);
             var system = host.Services.GetRequiredService<ActorSystem>();
             expected += events;
             var writers = Enumerable.Range(0, 30).Select(i => system.ActorOf(Props.Create(() => new SqliteStoreSpecs.Writer($"w{i}")))).ToArray();
@@ -60,6 +57,28 @@ public sealed class PostgresStoreSpecs(PostgresFixture postgres) : IClassFixture
 
         (await server.QueryAsync("SELECT count(*) > 0, count(*) FILTER (WHERE tags IS NOT NULL AND tags <> '') FROM journal", database)).ShouldBe("t|0");
         (await server.QueryAsync("SELECT count(DISTINCT persistence_id) FROM snapshot", database)).ShouldBe("30");
+    }
+
+    /// <summary>As a partition does that is moved to another member and comes back while the first one runs.</summary>
+    [SkippableFact]
+    public async Task Who_comes_back_to_a_member_where_it_was_before_is_recovered()
+    {
+        var (server, database, connection) = await postgres.NewDatabaseAsync();
+        (await PostgresPreflight.RunAsync(connection, 64, TimeProvider.System)).ShouldBeTrue();
+        await using var member = await PostgresMember.RegisterAsync(connection, "spec", alone: true, TimeProvider.System);
+        using var first = await StartAsync(member.ConnectionString);
+        using var second = await StartAsync(member.ConnectionString);
+        var expected = 0;
+        foreach (var host in (IHost[])[first, second, first, second])
+        {
+            var writer = host.Services.GetRequiredService<ActorSystem>().ActorOf(Props.Create(() => new SqliteStoreSpecs.Writer("moved")));
+            (await writer.Ask<SqliteStoreSpecs.Written>(new SqliteStoreSpecs.Write(1), Patience)).Count.ShouldBe(++expected);
+            (await writer.GracefulStop(Patience)).ShouldBeTrue();
+        }
+
+        (await server.QueryAsync("SELECT count(*), count(DISTINCT writer_uuid) FROM journal WHERE persistence_id = 'moved'", database)).ShouldBe("4|2");
+        await first.StopAsync();
+        await second.StopAsync();
     }
 
     [SkippableFact]
@@ -91,6 +110,15 @@ public sealed class PostgresStoreSpecs(PostgresFixture postgres) : IClassFixture
         var (_, _, connection) = await postgres.NewDatabaseAsync();
         var made = await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => PostgresPreflight.RunAsync(connection, 64, TimeProvider.System)));
         made.Count(m => m).ShouldBe(1);
+    }
+
+    private static async Task<IHost> StartAsync(string connection)
+    {
+        var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(null);
+        builder.Services.AddAkka("store", akka => akka.AddHocon("akka.loglevel = OFF\nakka.stdout-loglevel = OFF", HoconAddMode.Append).WithPostgresStore(connection));
+        var host = builder.Build();
+        await host.StartAsync();
+        return host;
     }
 
     [Theory]
