@@ -20,15 +20,6 @@ internal static class HistoryAudit
         SELECT count(*) FROM (SELECT max(sequence_number) - min(sequence_number) + 1 - count(*) AS missing FROM journal GROUP BY persistence_id) AS ids WHERE missing <> 0
         """;
 
-    // Of each persistence id, runs of rows of one writer: as many as there are writers, unless two took turns.
-    private const string WritersThatReturned = """
-        SELECT count(*) FROM (
-            SELECT persistence_id, count(*) FILTER (WHERE writer_uuid IS DISTINCT FROM before) AS runs, count(DISTINCT writer_uuid) AS writers
-            FROM (SELECT persistence_id, writer_uuid, lag(writer_uuid) OVER (PARTITION BY persistence_id ORDER BY sequence_number) AS before FROM journal) AS rows
-            GROUP BY persistence_id) AS ids
-        WHERE runs > writers
-        """;
-
     /// <summary>Reads the histories of all nodes, through the members in turn. Gives the bytes that are missing and those that are there twice.</summary>
     public static async Task<(long Lost, long Doubled)> ReadAllAsync(BenchmarkContext context, string scenario, LocalCluster cluster, IReadOnlyList<SimulatedNode> nodes)
     {
@@ -50,9 +41,6 @@ internal static class HistoryAudit
 
     /// <summary>Persistence ids whose sequence numbers have holes.</summary>
     public static async Task<long> CountHolesAsync(PostgresProcess store) => Number(await store.QueryAsync(Holes).ConfigureAwait(false));
-
-    /// <summary>Persistence ids that a writer wrote again after another had.</summary>
-    public static async Task<long> CountWritersThatReturnedAsync(PostgresProcess store) => Number(await store.QueryAsync(WritersThatReturned).ConfigureAwait(false));
 
     private static async Task<HistoryCheck> ReadAsync(LocalCluster cluster, int member, SimulatedNode node)
     {

@@ -7,7 +7,6 @@ namespace Hub.Load.Chaos;
 internal sealed class MemberSupervisor : IAsyncDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan Unbounded = TimeSpan.FromDays(1);
 
     private readonly CancellationTokenSource _stop = new();
     private readonly Task[] _running;
@@ -32,7 +31,7 @@ internal sealed class MemberSupervisor : IAsyncDisposable
         {
             while (true)
             {
-                var code = await member.Child.WaitForExitAsync(Unbounded).WaitAsync(_stop.Token).ConfigureAwait(false);
+                var code = await member.Child.WaitForExitAsync(Timeout.InfiniteTimeSpan).WaitAsync(_stop.Token).ConfigureAwait(false);
                 Ends.AddOrUpdate(code, 1, static (_, count) => count + 1);
                 await Task.Delay(Pause, _stop.Token).ConfigureAwait(false);
                 member.Start();
