@@ -52,6 +52,9 @@ internal static class LoadCommands
         Add("idle", "Memory of idle nodes.", c => ManyNodes.RunAsync(c, idle: true, restart: false));
         Add("restart", "Restart with many known nodes, stopped and killed.", c => ManyNodes.RunAsync(c, idle: false, restart: true));
         Add("chaos", "Three members under kills, stops, cuts and outages of the store: what is lost, doubled or falsely reported.", ChaosRun.RunAsync, ofCluster: true);
+        Add("failover", "Time without service after members are killed.", ClusterFigures.RunFailoverAsync, ofCluster: true);
+        Add("drain", "Time without service around members that leave in order.", ClusterFigures.RunDrainAsync, ofCluster: true);
+        Add("members", "Throughput of one, two and three members, and the cost of the remote hop.", MembersThroughput.RunAsync, ofCluster: true);
         root.Add(ServeBare());
         return root;
 
