@@ -16,6 +16,7 @@ namespace Hub.ClusterTests;
 public sealed class StrangersSpecs(ITestOutputHelper output)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+    private const int Failure = 1;
     private const int Usage = 2;
 
     [SkippableFact]
@@ -45,6 +46,50 @@ public sealed class StrangersSpecs(ITestOutputHelper output)
             member.Child.HasExited.ShouldBeFalse();
             (await member.IsReadyAsync()).ShouldBeTrue();
         }
+    }
+
+    /// <summary>Whoever can open a port on a member's machine can be there when the others dial the one that died.</summary>
+    [SkippableFact]
+    public async Task Who_listens_at_the_address_of_a_member_that_died_and_shows_another_certificate_disturbs_nobody()
+    {
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3);
+        var foreign = await TestCluster.MakeCertificatesAsync(workspace, 1, "foreign");
+        using var certificate = System.Security.Cryptography.X509Certificates.X509Certificate2.CreateFromPemFile(
+            Path.Combine(foreign, "member1.pem"), Path.Combine(foreign, "member1.key"));
+        await cluster.Members[2].KillAsync();
+        using var listener = new TcpListener(System.Net.IPAddress.Loopback, cluster.Members[2].RemotePort);
+        listener.Start();
+        using var late = new CancellationTokenSource(Patience);
+        var dialled = 0;
+        var gone = cluster.Members.Take(2).Select(m => m.Child.WaitForExitAsync(Patience)).ToArray();
+        while (dialled < 4 && gone.All(g => !g.IsCompleted) && !(await File.ReadAllTextAsync(cluster.Members[0].LogFile, late.Token)).Contains("was downed and is fenced", StringComparison.Ordinal))
+        {
+            if (!listener.Pending())
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(50), late.Token);
+                continue;
+            }
+
+            dialled++;
+            using var socket = await listener.AcceptTcpClientAsync(late.Token);
+            await using var tls = new SslStream(socket.GetStream());
+            try
+            {
+                await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = certificate }, late.Token);
+            }
+            catch (Exception e) when (e is IOException or AuthenticationException)
+            {
+                // As it should be.
+            }
+        }
+
+        workspace.Say($"dialled {dialled} times");
+        dialled.ShouldBePositive();
+        using var client = new HubClient(cluster.Members[0]);
+        while ((await client.CallAsync((s, h) => s.ListMembersAsync(new ListMembersRequest(), h))).Members.Count != 2)
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+        cluster.Members.Take(2).ShouldAllBe(m => !m.Child.HasExited);
     }
 
     private static async Task CallsAreRefusedAsync(TestCluster cluster, HubClient admin)
@@ -100,8 +145,7 @@ public sealed class StrangersSpecs(ITestOutputHelper output)
         {
             var stranger = workspace.NewHub(Environment(cluster, new Dictionary<string, string?>(Certificates(foreign, own)) { ["AKKAHUB_REMOTE_CA"] = authority }), name: name);
             stranger.Start();
-            await LogHasAsync(stranger, "Not in a cluster yet: a cluster lives on the store");
-            (await stranger.IsReadyAsync()).ShouldBeFalse();
+            await IsLeftOutAsync(stranger);
             await stranger.KillAsync();
         }
 
@@ -195,10 +239,23 @@ public sealed class StrangersSpecs(ITestOutputHelper output)
 
     private static Task<string> UidsAsync(TestCluster cluster) => cluster.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member WHERE cluster > 0");
 
-    private static async Task LogHasAsync(HubProcess hub, string text)
+    // Who does not trust the members ends: Akka.Remote ends the system of who dials and is shown a certificate it does not accept. Whom they do
+    // not trust waits, as before a cluster that it cannot reach.
+    private static async Task IsLeftOutAsync(HubProcess hub)
     {
         using var late = new CancellationTokenSource(Patience);
-        while (!File.Exists(hub.LogFile) || !(await File.ReadAllTextAsync(hub.LogFile, late.Token)).Contains(text, StringComparison.Ordinal))
+        while (!File.Exists(hub.LogFile) || !(await File.ReadAllTextAsync(hub.LogFile, late.Token)).Contains("Not in a cluster yet: a cluster lives on the store", StringComparison.Ordinal))
+        {
+            (await hub.IsReadyAsync(late.Token)).ShouldBeFalse();
+            if (hub.Child.HasExited)
+            {
+                hub.Child.ExitCode.ShouldBe(Failure);
+                return;
+            }
+
             await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+        }
+
+        (await hub.IsReadyAsync(late.Token)).ShouldBeFalse();
     }
 }
