@@ -55,21 +55,21 @@ public sealed class NodeFleet : IAsyncDisposable
     /// <param name="ofSeveral">It is one of several members: given up as soon as the shipped agent does, after 3 s without a connection and 15 s of silence.</param>
     public static GrpcChannel OpenChannel(Uri hub, Func<SocketsHttpConnectionContext, CancellationToken, ValueTask<Stream>>? connect = null,
         string? authorityFile = null, bool ofSeveral = false) => GrpcChannel.ForAddress(hub, new GrpcChannelOptions
-    {
-        HttpHandler = new SocketsHttpHandler
         {
-            SslOptions = HubTrust.OfAuthority(authorityFile),
-            ConnectTimeout = TimeSpan.FromSeconds(ofSeveral ? 3 : 10),
-            ConnectCallback = connect,
-            PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
-            KeepAlivePingDelay = TimeSpan.FromSeconds(ofSeveral ? 10 : 30),
-            KeepAlivePingTimeout = TimeSpan.FromSeconds(ofSeveral ? 5 : 20),
-            UseProxy = false,
-            ActivityHeadersPropagator = null,
-        },
-        MaxReceiveMessageSize = 16 * 1024 * 1024,
-        HttpVersion = HttpVersion.Version20,
-    });
+            HttpHandler = new SocketsHttpHandler
+            {
+                SslOptions = HubTrust.OfAuthority(authorityFile),
+                ConnectTimeout = TimeSpan.FromSeconds(ofSeveral ? 3 : 10),
+                ConnectCallback = connect,
+                PooledConnectionIdleTimeout = Timeout.InfiniteTimeSpan,
+                KeepAlivePingDelay = TimeSpan.FromSeconds(ofSeveral ? 10 : 30),
+                KeepAlivePingTimeout = TimeSpan.FromSeconds(ofSeveral ? 5 : 20),
+                UseProxy = false,
+                ActivityHeadersPropagator = null,
+            },
+            MaxReceiveMessageSize = 16 * 1024 * 1024,
+            HttpVersion = HttpVersion.Version20,
+        });
 
     /// <summary>All nodes begin to dial, at most the configured number at a time until each was welcome or refused once.</summary>
     public void Start()
