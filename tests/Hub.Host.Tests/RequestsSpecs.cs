@@ -51,10 +51,10 @@ public sealed class RequestsSpecs
     }
 
     [Fact]
-    public void A_cursor_of_events_is_short()
+    public void A_cursor_of_events_has_a_greatest_length()
     {
-        Requests.EventCursor("resume_token", new string('a', 128));
-        Refused("resume_token", () => Requests.EventCursor("resume_token", new string('a', 129)));
+        Requests.EventCursor("resume_token", new string('a', 32_768));
+        Refused("resume_token", () => Requests.EventCursor("resume_token", new string('a', 32_769)));
     }
 
     [Fact]
