@@ -117,6 +117,9 @@ internal static partial class HostLog
     [LoggerMessage(1144, LogLevel.Warning, "This member's certificate (akkahub.remote.certificate) ends at {NotAfter:u}, {Days} days from now; then no other member can reach it anew. It is read at start only: put a new one in its place and restart the members one after the other")]
     public static partial void MemberCertificateEnds(this ILogger log, DateTime notAfter, int days);
 
+    [LoggerMessage(1146, LogLevel.Warning, "{Problem}. This member goes on; it tries again as long as the other is one of its cluster")]
+    public static partial void HandshakeFailed(this ILogger log, string problem);
+
     [LoggerMessage(1145, LogLevel.Warning, "The listeners' new certificate is shown, but the one before may still be named: {Problem}. That is tried again")]
     public static partial void CertificateNotTold(this ILogger log, string problem);
 }

@@ -48,6 +48,56 @@ public sealed class StrangersSpecs(ITestOutputHelper output)
         }
     }
 
+    /// <summary>Whoever can open a port on a member's machine can be there when the others dial the one that died.</summary>
+    [SkippableFact]
+    public async Task Who_listens_at_the_address_of_a_member_that_died_and_shows_another_certificate_disturbs_nobody()
+    {
+        await using var workspace = new Workspace(output);
+        await using var cluster = await TestCluster.StartAsync(workspace, 3);
+        var foreign = await TestCluster.MakeCertificatesAsync(workspace, 1, "foreign");
+        using var certificate = System.Security.Cryptography.X509Certificates.X509Certificate2.CreateFromPemFile(
+            Path.Combine(foreign, "member1.pem"), Path.Combine(foreign, "member1.key"));
+        await cluster.Members[2].KillAsync();
+        using var listener = new TcpListener(System.Net.IPAddress.Loopback, cluster.Members[2].RemotePort);
+        listener.Start();
+        using var late = new CancellationTokenSource(Patience);
+        var dialled = 0;
+        var gone = cluster.Members.Take(2).Select(m => m.Child.WaitForExitAsync(Patience)).ToArray();
+        while (dialled < 4 && gone.All(g => !g.IsCompleted) && !(await File.ReadAllTextAsync(cluster.Members[0].LogFile, late.Token)).Contains("was downed and is fenced", StringComparison.Ordinal))
+        {
+            if (!listener.Pending())
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(50), late.Token);
+                continue;
+            }
+
+            dialled++;
+            using var socket = await listener.AcceptTcpClientAsync(late.Token);
+            await using var tls = new SslStream(socket.GetStream());
+            try
+            {
+                await tls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificate = certificate }, late.Token);
+            }
+            catch (Exception e) when (e is IOException or AuthenticationException)
+            {
+                // As it should be.
+            }
+        }
+
+        workspace.Say($"dialled {dialled} times");
+        dialled.ShouldBePositive();
+        using var client = new HubClient(cluster.Members[0]);
+        while ((await client.CallAsync((s, h) => s.ListMembersAsync(new ListMembersRequest(), h))).Members.Count != 2)
+        {
+            cluster.Members.Take(2).ShouldAllBe(m => !m.Child.HasExited);
+            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
+        }
+
+        listener.Stop();
+        await cluster.Members[2].StartAndWaitAsync(Patience);
+        cluster.Members.ShouldAllBe(m => !m.Child.HasExited);
+    }
+
     private static async Task CallsAreRefusedAsync(TestCluster cluster, HubClient admin)
     {
         var node = await admin.CallAsync((s, h) => s.CreateTokenAsync(new CreateTokenRequest { Type = TokenType.Node }, h));

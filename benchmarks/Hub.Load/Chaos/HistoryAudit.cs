@@ -15,8 +15,8 @@ internal static class HistoryAudit
     private const int PageBytes = 1024 * 1024;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(30);
 
-    // Rows are deleted from the front only.
-    private const string Holes = """
+    /// <summary>Counts the persistence ids whose numbers have a hole; rows are deleted from the front only. Who wrote a row does not say whether two took turns: what the store notes is the process (ADR 0009).</summary>
+    public const string Holes = """
         SELECT count(*) FROM (SELECT max(sequence_number) - min(sequence_number) + 1 - count(*) AS missing FROM journal GROUP BY persistence_id) AS ids WHERE missing <> 0
         """;
 

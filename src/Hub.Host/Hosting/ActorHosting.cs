@@ -61,7 +61,8 @@ internal static class ActorHosting
                 .WithTokens(services.GetRequiredService<TokenDirectory>(), host.MaxTokens, host.Cluster.IsMember, services.GetRequiredService<HubRuntime>().Fence, time, readiness, metrics)
                 .WithHubActors(services)
                 .WithMembers(host, start.Store is null ? null : host.ConnectionString, services)
-                .WithDrainWhenDowned(services);
+                .WithDrainWhenDowned(services)
+                .AddStartup((system, _) => FailedHandshakes.Survive(system, services.GetRequiredService<ILoggerFactory>().CreateLogger("Hub.Actors")));
         });
         return builder;
     }
