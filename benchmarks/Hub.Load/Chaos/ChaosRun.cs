@@ -18,6 +18,9 @@ public static class ChaosRun
     private const int FollowedNodes = 6;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(180);
 
+    // Each kind twice, where neither a time nor a number is asked for.
+    private const int LeastFaults = 12;
+
     /// <summary>Room for all that a node shows in a day, so that the whole of it can be read back.</summary>
     private static readonly Dictionary<string, string?> RoomForAll = new()
     {
@@ -74,7 +77,7 @@ public static class ChaosRun
         var done = 0;
         foreach (var fault in new FaultPlan(options.Seed, options.Brief).Faults())
         {
-            if (done >= (options.Faults ?? 0) && TimeProvider.System.GetElapsedTime(began) >= options.FaultTime)
+            if (done >= (options.Faults ?? (options.FaultTime > TimeSpan.Zero ? 0 : LeastFaults)) && TimeProvider.System.GetElapsedTime(began) >= options.FaultTime)
                 break;
             foreach (var node in fleet.Nodes)
                 node.TakeWaits();

@@ -47,8 +47,10 @@ internal sealed class ChaosWatchers : IAsyncDisposable
         }
 
         _tails.Clear();
-        context.Report.Add(scenario, "changes seen by watchers of nodes", _states.Sum(s => s.Changes), "");
-        context.Report.Add(scenario, "events seen by watchers", _events.Sum(e => e.Counts.Values.Sum()), "");
+        // A watcher that saw nothing proves nothing.
+        context.Require(scenario, "changes seen by each watcher of nodes", _states.Min(s => s.Changes), "", atLeast: 1);
+        context.Require(scenario, "events seen by each watcher", _events.Min(e => e.Counts.Values.Sum()), "", atLeast: 1);
+        context.Require(scenario, "event log overruns", _events.Sum(e => e.Missed), "", atMost: 0);
         return (lost, doubled);
     }
 

@@ -82,7 +82,7 @@ public sealed class EventWatcher : IAsyncDisposable
             {
                 if (e is RpcException { StatusCode: StatusCode.OutOfRange or StatusCode.InvalidArgument })
                 {
-                    // The events of the hub before it was killed are gone; all of this hub's are still to be had.
+                    // More happened than is kept, while this could not read: what is left is still to be had.
                     Missed++;
                     cursor = "";
                 }

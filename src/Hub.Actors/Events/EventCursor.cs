@@ -3,7 +3,8 @@ using System.Buffers.Text;
 namespace Hub.Actors.Events;
 
 /// <summary>
-/// The opaque form of a place in the mesh's events: for each partition the number of the last event seen of it. Numbers of
+/// The opaque form of a place in the mesh's events: for each partition the number of the last event seen of it, or 0 for from the
+/// oldest kept on, or <see cref="Empty"/> for a log that never had one. Numbers of
 /// different partitions lie near each other (a log's first is the time of its making), so what is written is their distance
 /// from the smallest, as base-128 varints: about 4 bytes a partition.
 /// </summary>
@@ -11,6 +12,9 @@ internal static class EventCursor
 {
     /// <summary>Most characters of a cursor.</summary>
     public const int MaxLength = 32_768;
+
+    /// <summary>The place in a log that never had an event.</summary>
+    public const long Empty = 1;
 
     private const byte Version = 2;
 
@@ -20,7 +24,7 @@ internal static class EventCursor
         var least = long.MaxValue;
         foreach (var place in places)
         {
-            if (place > 0)
+            if (place > Empty)
                 least = Math.Min(least, place);
         }
 
@@ -32,7 +36,7 @@ internal static class EventCursor
         Write(bytes, ref at, (ulong)places.Length);
         Write(bytes, ref at, (ulong)least);
         foreach (var place in places)
-            Write(bytes, ref at, place == 0 ? 0 : (ulong)(place - least + 1));
+            Write(bytes, ref at, (ulong)(place <= Empty ? place : place - least + Empty + 1));
         return Base64Url.EncodeToString(bytes.AsSpan(0, at));
     }
 
@@ -49,9 +53,9 @@ internal static class EventCursor
             return false;
         foreach (ref var place in places)
         {
-            if (!TryRead(bytes, ref at, out var distance) || distance > long.MaxValue - least)
+            if (!TryRead(bytes, ref at, out var distance) || distance > long.MaxValue - least + 2)
                 return false;
-            place = distance == 0 ? 0 : (long)(least + distance - 1);
+            place = distance <= Empty ? (long)distance : (long)(least + distance - Empty - 1);
         }
 
         return at == bytes.Length;

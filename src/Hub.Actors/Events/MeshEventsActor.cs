@@ -37,6 +37,8 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
         /// <summary>Number of the newest that the log has told of, and of the event before its first.</summary>
         public long LogEnd { get; set; }
         public long Origin { get; set; }
+        /// <summary>It said that it has less than is here.</summary>
+        public bool IsDoubted { get; set; }
         public long HeardUs { get; set; } = -1;
         public long AskedUs { get; set; } = long.MinValue / 2;
         /// <summary>It has been read to its end once: what comes now is new.</summary>
@@ -98,7 +100,7 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
                 var now = _hub.ElapsedUs();
                 for (var i = _waiting.Count - 1; i >= 0; i--)
                 {
-                    if (TryAnswer(_waiting[i], now >= _waiting[i].DeadlineUs))
+                    if (TryAnswer(_waiting[i], now >= _waiting[i].DeadlineUs || (_waiting[i].Question.Cursor.Length == 0 && now >= _waiting[i].AskedUs + (long)CatchUp.TotalMicroseconds)))
                         _waiting.RemoveAt(i);
                 }
 
@@ -131,14 +133,22 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
         var copy = _copies[m.Partition];
         var events = copy.Events;
         copy.HeardUs = _hub.ElapsedUs();
-        (copy.LogEnd, copy.Origin) = (m.End, m.Origin);
         // It has lost what is not here, or is another store's.
         if (m.Before > events.End || m.End < events.End)
         {
+            // Or it was held up on its way from the partition's former home: it is to say so twice.
+            if (m.End < events.End && !copy.IsDoubted)
+            {
+                copy.IsDoubted = true;
+                Ask(m.Partition);
+                return;
+            }
+
             copy.Read &= events.End == 0;
             events.Begin(m.Before);
         }
 
+        (copy.LogEnd, copy.Origin) = (m.End, m.Origin);
         var news = 0;
         for (var i = 0; i < m.Facts.Count; i++)
         {
@@ -151,6 +161,7 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
                 Context.System.EventStream.Publish(new MeshEventRaised(fact.Type, fact.Subject, fact.Message, fact.TimeUnixUs));
         }
 
+        copy.IsDoubted = false;
         events.DropThrough(m.Before);
         copy.Read |= events.End >= m.End;
         if (news > 0 || events.End < m.End)
@@ -196,7 +207,7 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
     {
         var (m, events) = (watcher.Question, _copies[partition].Events);
         ref var place = ref watcher.Places[partition];
-        if (m.FromEnd || place == 0 || place < events.Before || place > events.End)
+        if (m.FromEnd || place <= EventCursor.Empty || place < events.Before || place > events.End)
             return true;
         while (place < events.End && !Matches(m, events[place + 1]))
             place++;
@@ -220,6 +231,8 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
             }
 
             var events = copy.Events;
+            if (places[p] == EventCursor.Empty && events.Before == copy.Origin)
+                places[p] = events.Before;
             if (places[p] > events.End && !IsForeign(watcher, p))
             {
                 // Another member has read further; so will this one.
@@ -229,7 +242,7 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
                 continue;
             }
 
-            if (places[p] == 0 && (m.Cursor.Length == 0 || events.Before == copy.Origin))
+            if (places[p] == 0)
                 places[p] = m.FromEnd ? events.End : events.Before;
             if (places[p] < events.Before || IsForeign(watcher, p))
             {
@@ -238,9 +251,13 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
             }
 
             Advance(m, p, places, heads);
+            // Only for who goes on from here; 0 would be all that is kept then.
+            if (places[p] == 0)
+                places[p] = EventCursor.Empty;
         }
 
-        if (heads.Count == 0 && !late && (m.Wait is not null || !complete))
+        // Without a cursor all partitions are read first, so that there is a place in each to go on from.
+        if (!late && (heads.Count == 0 ? m.Wait is not null || !complete : m.Cursor.Length == 0 && !complete))
             return false;
         var found = new List<MeshEvent>();
         while (found.Count < MaxSlice && heads.TryDequeue(out var p, out _))

@@ -116,8 +116,8 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
                 _hub.Metrics.Recovered("node", Stopwatch.GetElapsedTime(_started));
                 Timers.StartPeriodicTimer(Housekeeping.Instance, Housekeeping.Instance, TimeSpan.FromMinutes(10));
                 Context.SetReceiveTimeout(_hub.Settings.Registry.PassivateAfter);
-                Context.Parent.Tell(new NodeRecovered(_node, _state is { ClaimHash: null, Session: not null }));
                 TellUntold();
+                Context.Parent.Tell(new NodeRecovered(_node, _state is { ClaimHash: null, Session: not null }));
                 ConsiderSnapshot();
                 break;
         }

@@ -82,7 +82,8 @@ public sealed class MemberFenceActor : UntypedActor, IWithTimers
                 Begin(m.Member);
                 break;
             // A member that is told that it is down ends its cluster at once, often before it says to anybody that it is down.
-            case ClusterEvent.MemberRemoved m when IsSelf(m.Member) && CoordinatedShutdown.Get(Context.System).ShutdownReason is null or CoordinatedShutdown.ClusterDowningReason:
+            // 79 is Akka's for a failed handshake, which ends nobody and may be noted at that moment (ADR 0015).
+            case ClusterEvent.MemberRemoved m when IsSelf(m.Member) && CoordinatedShutdown.Get(Context.System).ShutdownReason is null or CoordinatedShutdown.ClusterDowningReason or { ExitCode: 79 }:
                 Begin(m.Member);
                 break;
             // Who has left the cluster, or was put out of it, may think what it likes.

@@ -25,6 +25,7 @@ public sealed partial class NodePartitionActor
     private int _eventsLost;
     // Nodes that are there as the log says, until that is compared.
     private IReadOnlyCollection<string>? _present;
+    private bool _compared;
 
     private sealed record RestartEvents
     {
@@ -87,26 +88,22 @@ public sealed partial class NodePartitionActor
         if (m.Life == _outlet.Life)
             OnEventsWritten(m.GivenThrough);
         SendEvents();
-        if (_present is null)
-        {
-            _present = m.Present;
-            CompareWithLog();
-        }
+        _present ??= m.Present;
+        CompareWithLog();
     }
 
     // Once in the partition's life, when both the list and the log are read. Who is away and is there as the log says went while nothing could be written.
     private void CompareWithLog()
     {
-        if (!_ready || _present is null)
+        if (!_ready || !_eventsReady || _present is null || _compared)
             return;
+        _compared = true;
         _events.Tell(new RetainEventSources(_nodes.Keys.ToHashSet(StringComparer.Ordinal)));
         foreach (var node in _present)
         {
             if (Entry(node) is { State: NodeStatus.Offline, WasJudged: false } entry)
-                entry.IsToBeSaidOffline = entry.MayHoldUntold = true;
+                (entry.IsToBeSaidOffline, entry.MayHoldUntold) = (true, entry.Stage != NodeEntry.ActorStage.Running);
         }
-
-        _present = [];
     }
 
     // It was interrupted by a failure, or by a move of the partition. The name leaves the list when its bytes are deleted.

@@ -115,6 +115,10 @@ public sealed partial class NodePartitionActor
                     entry.IsToBeSaidOffline = false;
                     Raise(MeshEventType.NodeOffline, Names.Node(entry.Name), "it was gone when the hub started");
                     break;
+                case NodeStatus.Offline when entry.MayHoldUntold:
+                    // Its actor failed; what it was about to tell, its end too, would wait for somebody who asks for it.
+                    IsToBeHeardFirst(entry, ref woken);
+                    break;
                 case NodeStatus.Offline when limits.ForgetAfter is { } after && entry.Forgetter is null && now - LastThere(entry) > after.TotalMicroseconds:
                     Forget(entry, force: false, ActorRefs.Nobody);
                     break;
@@ -129,7 +133,7 @@ public sealed partial class NodePartitionActor
         if (entry.IsWoken)
             return entry.Stage == NodeEntry.ActorStage.Starting;
         if (!entry.MayHoldUntold || entry.FailedWakes >= 3)
-            return false;
+            return entry.MayHoldUntold = false;
         if (woken++ < MaxWokenPerSweep && Deliver(entry, TellUntoldFacts.Instance, Self))
             entry.IsWoken = entry.Stage == NodeEntry.ActorStage.Starting;
         return true;

@@ -1,6 +1,7 @@
 using System.Reflection;
 using Akka;
 using Akka.Actor;
+using Akka.Cluster;
 using Akka.Util;
 
 namespace Hub.Host.Hosting;
@@ -40,6 +41,9 @@ internal static class FailedHandshakes
                 {
                     Promise.SetValue(shutdown, new TaskCompletionSource<Done>());
                     started.Value = null!;
+                    // That the member was removed meanwhile began no run of its own.
+                    if (system is ExtendedActorSystem { Provider: ClusterActorRefProvider } && Cluster.Get(system).IsTerminated)
+                        _ = shutdown.Run(CoordinatedShutdown.ClusterDowningReason.Instance);
                 },
                 CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
             log.HandshakeFailed(reason.ToString() ?? "");

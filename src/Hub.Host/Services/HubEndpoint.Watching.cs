@@ -44,6 +44,7 @@ public sealed partial class HubEndpoint
         var cursor = request.ResumeToken;
         var shown = new ShownNodes(resumed: cursor.Length > 0);
         IReadOnlyList<int> unlisted = [];
+        IReadOnlyList<int> asked = [];
         if (cursor.Length == 0)
         {
             // The place in the log is taken before the snapshot: what changes meanwhile is seen twice rather than not at all.
@@ -63,7 +64,7 @@ public sealed partial class HubEndpoint
         Task<NodeList>? listing = null;
         while (!context.CancellationToken.IsCancellationRequested)
         {
-            var slice = await ReadEventsAsync(new ReadEvents(cursor, 0, "", unlisted.Count > 0 ? ListAgain : EventWait), context.CancellationToken).ConfigureAwait(false);
+            var slice = await ReadEventsAsync(new ReadEvents(cursor, 0, "", unlisted.Count + asked.Count > 0 ? ListAgain : EventWait), context.CancellationToken).ConfigureAwait(false);
             foreach (var e in slice.Events)
             {
                 if (e.Type == MeshEventType.EventsLost && TryParsePartition(e.Subject, out var lossy))
@@ -74,13 +75,17 @@ public sealed partial class HubEndpoint
 
             cursor = slice.Next;
             // Beside the watching: a partition that does not answer keeps nothing of the others back.
-            if (unlisted.Count > 0)
-                listing ??= registry.ListAsync(unlisted, context.CancellationToken);
+            if (listing is null && unlisted.Count > 0)
+            {
+                (asked, unlisted) = (unlisted, []);
+                listing = registry.ListAsync(asked, context.CancellationToken);
+            }
+
             if (listing is { IsCompleted: true })
             {
                 var list = await listing.ConfigureAwait(false);
-                listing = null;
-                unlisted = list.Unreachable;
+                (listing, asked) = (null, []);
+                unlisted = [.. unlisted.Union(list.Unreachable)];
                 // As they are now: what the list says of them may be older than events that were told meanwhile.
                 foreach (var node in list.Nodes)
                 {
@@ -89,7 +94,7 @@ public sealed partial class HubEndpoint
                 }
             }
 
-            int[] unreachable = [.. slice.Unreachable.Union(unlisted).Order()];
+            int[] unreachable = [.. slice.Unreachable.Union(unlisted).Union(asked).Order()];
             if (unreachable.SequenceEqual(named))
                 continue;
             named = unreachable;
@@ -97,7 +102,7 @@ public sealed partial class HubEndpoint
         }
 
         // Who goes on from a place is not shown nodes again: there is none while some were not shown.
-        string Token(string place) => unlisted.Count == 0 ? place : "";
+        string Token(string place) => unlisted.Count + asked.Count == 0 ? place : "";
 
         async Task TellAsync(WatchNodesResponse? change, string place)
         {

@@ -161,12 +161,12 @@ public sealed class PartitionEventsSpecs : ActorSpec
     {
         Attach();
         AwaitAssert(() => Events().Length.ShouldBe(2), Bound);
-        Journal.Close("events-3");
+        StopTheLog();
         _partition.Tell(new NodeRequest("n1", new ForgetNodeRequest { Force = true }), CreateTestProbe().Ref);
         AwaitAssert(() => Listed().ShouldBeEmpty(), Bound);
         // The journal says that it is forgotten; the log, and the list of nodes, do not yet.
+        Journal.Heal();
         Restart();
-        Journal.Open();
         AwaitAssert(() => Listed().ShouldBe(["nodes/n1"]), Bound);
         _partition.Tell(new Attach("n1", Hello("n1", key: 5, instance: 5), _bridge.Ref, 0, false), _bridge.Ref);
         _bridge.FishForMessage<AttachRefused>(_ => true, Bound);
