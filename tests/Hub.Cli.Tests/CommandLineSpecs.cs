@@ -9,6 +9,7 @@ using NodeInfo = AkkaHub.V1.Node;
 
 namespace Hub.Cli.Tests;
 
+// Longer than most files: each case is a few lines, and they share the fake hub and the way a command line is run.
 public sealed class CommandLineSpecs
 {
     [Theory]
