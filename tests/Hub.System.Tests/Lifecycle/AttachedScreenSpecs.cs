@@ -49,9 +49,13 @@ public sealed partial class AttachedScreenSpecs(ITestOutputHelper output)
         await screen.ResizeAsync(40, 120);
         await ExpectSizeAsync(screen, 40, 120);
 
-        await screen.TypeAsync("echo sleep''ing; sleep 1000");
+        // A program that answers has begun for certain, and a shell that prompts reads on: an interrupt or a line that comes before that, bash loses.
+        await screen.TypeAsync("echo sleep''ing; cat");
         await screen.WaitForAsync("sleep", t => t.Contains("sleeping"), Patience);
+        await screen.TypeAsync("it-answers");
+        await screen.WaitForAsync("an answer", t => t.Split("it-answers").Length == 3, Patience);
         await screen.PressAsync("C-c");
+        await screen.WaitForAsync("prompt", t => t.Split("^C") is [_, var after] && after.TrimEnd() is [.., '$' or '#'], Patience);
         await screen.TypeAsync("echo ended''-with-$?-");
         (await screen.WaitForAsync("exit code", t => t.Contains("ended-with-"), Patience)).ShouldContain("ended-with-130-");
 
