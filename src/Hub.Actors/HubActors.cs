@@ -1,6 +1,5 @@
 using Akka;
 using Akka.Actor;
-using Akka.Cluster.Hosting;
 using Akka.Cluster.Sharding;
 using Akka.Configuration;
 using Akka.Hosting;
@@ -49,23 +48,19 @@ public static class HubActors
             hub.Fence.WhenStoreIsSilent(cause => probe.Tell(new StoreSuspected(cause), ActorRefs.NoSender));
             registry.Register<HubActorKeys.StoreProbe>(probe);
         })
-        .WithShardRegion<NodeRegistry>(
-            NodeRegistry.TypeName,
-            (_, registry) =>
-            {
-                var snapshots = registry.Get<HubActorKeys.Snapshots>();
-                var probe = registry.Get<HubActorKeys.StoreProbe>();
-                return entity => NodePartitionActor.Props(int.Parse(entity, System.Globalization.CultureInfo.InvariantCulture), hub, snapshots, probe);
-            },
-            new NodeRegistry.Extractor(hub.Settings.Registry.Partitions),
-            new ShardOptions
-            {
-                StateStoreMode = StateStoreMode.DData,
-                RememberEntities = false,
-                ShouldPassivateIdleEntities = false,
-                HandOffStopMessage = HandOffPartition.Instance,
-                Role = MemberRoles.Full,
-            })
+        .WithActors((system, registry) =>
+        {
+            var snapshots = registry.Get<HubActorKeys.Snapshots>();
+            var probe = registry.Get<HubActorKeys.StoreProbe>();
+            registry.Register<NodeRegistry>(ClusterSharding.Get(system).Start(
+                NodeRegistry.TypeName,
+                entity => NodePartitionActor.Props(int.Parse(entity, System.Globalization.CultureInfo.InvariantCulture), hub, snapshots, probe),
+                // A gateway only finds the way: it gets a proxy. The rest is in akka.hocon.
+                ClusterShardingSettings.Create(system).WithRole(MemberRoles.Full),
+                new NodeRegistry.Extractor(hub.Settings.Registry.Partitions),
+                new PartitionAllocation(hub, Akka.Cluster.Cluster.Get(system).SelfAddress, ShardAllocationStrategy.LeastShardAllocationStrategy(PartitionAllocation.MaxMoving, 1)),
+                HandOffPartition.Instance));
+        })
         .WithActors((system, registry) =>
         {
             var region = registry.Get<NodeRegistry>();

@@ -23,6 +23,9 @@ internal static partial class HostLog
     [LoggerMessage(1005, LogLevel.Information, "{Count} streams had not ended by themselves and were ended")]
     public static partial void StreamsEnded(this ILogger log, int count);
 
+    [LoggerMessage(1147, LogLevel.Information, "{Count} partition(s) had not moved to other members within {Seconds:F0} s and leave with this one")]
+    public static partial void PartitionsNotMoved(this ILogger log, int count, double seconds);
+
     [LoggerMessage(1006, LogLevel.Information, "Stopped")]
     public static partial void Stopped(this ILogger log);
 

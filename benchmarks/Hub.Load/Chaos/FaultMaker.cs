@@ -57,12 +57,24 @@ internal sealed class FaultMaker(LocalCluster cluster, NodeFleet fleet)
         return member;
     }
 
+    /// <summary>Waits until every node has a session and what it sends is acknowledged, whatever the members are like.</summary>
+    /// <exception cref="TimeoutException">It did not come to that.</exception>
+    public Task WaitUntilServedAsync(TimeSpan timeout) => WaitUntilAsync(() => Task.FromResult(WhoIsWithout()), timeout);
+
+    /// <summary>Waits until the members have about as many partitions each; the last of them move elsewhere in the seconds after a member came.</summary>
+    /// <exception cref="TimeoutException">It did not come to that.</exception>
+    public Task WaitUntilEvenAsync(TimeSpan timeout) => WaitUntilAsync(
+        async () => await cluster.SeenByAsync(0).ConfigureAwait(false) is { Count: > 0 } seen && seen.Max(m => m.Partitions) - seen.Min(m => m.Partitions) <= 2 ? null : "partitions still move",
+        timeout);
+
     /// <summary>Waits until all members serve and see each other, all nodes have a session, and what they send is acknowledged.</summary>
     /// <exception cref="TimeoutException">It took longer; the message says what was missing.</exception>
-    public async Task WaitUntilWholeAsync(TimeSpan timeout)
+    public Task WaitUntilWholeAsync(TimeSpan timeout) => WaitUntilAsync(WhatIsMissingAsync, timeout);
+
+    private static async Task WaitUntilAsync(Func<Task<string?>> whatIsMissing, TimeSpan timeout)
     {
         var began = TimeProvider.System.GetTimestamp();
-        while (await WhatIsMissingAsync().ConfigureAwait(false) is { } missing)
+        while (await whatIsMissing().ConfigureAwait(false) is { } missing)
         {
             if (TimeProvider.System.GetElapsedTime(began) > timeout)
                 throw new TimeoutException($"not whole {timeout.TotalSeconds:F0} s after a fault: {missing}");
@@ -100,6 +112,11 @@ internal sealed class FaultMaker(LocalCluster cluster, NodeFleet fleet)
                 return $"member {member} sees {(seen is null ? "nothing" : string.Join(", ", seen.Select(m => $"{m.Address} {m.State} unreachable by {m.UnreachableBy.Count}")))}";
         }
 
+        return WhoIsWithout();
+    }
+
+    private string? WhoIsWithout()
+    {
         if (fleet.Online < fleet.Nodes.Count)
             return $"{fleet.Nodes.Count - fleet.Online} nodes have no session, among them {string.Join(", ", fleet.Nodes.Where(n => !n.IsOnline).Take(3).Select(n => n.Name))}; sessions ended: {fleet.DescribeEndings()}";
         var waiting = fleet.Nodes.Where(n => n.WaitsFor > Served).ToList();

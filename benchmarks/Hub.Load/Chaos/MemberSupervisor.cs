@@ -14,6 +14,9 @@ internal sealed class MemberSupervisor : IAsyncDisposable
     /// <summary>Watches over members that run.</summary>
     public MemberSupervisor(IReadOnlyList<HubProcess> members) => _running = [.. members.Select(RunAsync)];
 
+    /// <summary>Nobody is started again before this has completed.</summary>
+    public Task MayStart { get; set; } = Task.CompletedTask;
+
     /// <summary>How often members ended, by exit code; 128 and the signal if one ended them.</summary>
     public ConcurrentDictionary<int, int> Ends { get; } = new();
 
@@ -34,6 +37,7 @@ internal sealed class MemberSupervisor : IAsyncDisposable
                 var code = await member.Child.WaitForExitAsync(Timeout.InfiniteTimeSpan).WaitAsync(_stop.Token).ConfigureAwait(false);
                 Ends.AddOrUpdate(code, 1, static (_, count) => count + 1);
                 await Task.Delay(Pause, _stop.Token).ConfigureAwait(false);
+                await MayStart.WaitAsync(_stop.Token).ConfigureAwait(false);
                 member.Start();
             }
         }

@@ -15,7 +15,7 @@ public sealed partial class NodeBridgeActor
     private const uint SpeaksOfMembers = 1;
 
     // Twice as long each time: while nobody knows where the partition will live, each copy lies in a buffer that many share.
-    private static readonly TimeSpan RepeatAfter = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan RepeatAfter = TimeSpan.FromMilliseconds(300);
     private static readonly TimeSpan MostRepeatAfter = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan AnewAfter = TimeSpan.FromSeconds(30);
     // Before a node that is answered as usual would hear it, and well within the 10 s it waits for a word.
@@ -159,7 +159,11 @@ public sealed partial class NodeBridgeActor
         _hub.Metrics.AttachRefused(failure.Reason);
         if (_welcomed && failure.Kind == FailureKind.Unavailable)
         {
-            AskLater(300, 1500);
+            // One that moves is elsewhere in a moment; one that cannot write is to be left alone for longer.
+            if (failure.Reason == ErrorReasons.NotReady)
+                AskLater(50, 300);
+            else
+                AskLater(300, 1500);
             return;
         }
 
@@ -167,7 +171,7 @@ public sealed partial class NodeBridgeActor
         if (!_welcomed && failure is { Kind: FailureKind.Unavailable, Reason: ErrorReasons.NotReady } && _hello.Protocol >= SpeaksOfMembers)
         {
             _taken = false;
-            AskLater(200, 600);
+            AskLater(100, 400);
             return;
         }
 

@@ -15,8 +15,8 @@ public sealed class NodeBridgesActor : UntypedActor, IWithTimers
     private static readonly TimeSpan GroupInterval = TimeSpan.FromMilliseconds(100);
     // Those who are sent away all at once come to the others within this time.
     private static readonly TimeSpan Spread = TimeSpan.FromMilliseconds(500);
-    // Fewer at a time than a member greets at once (akkahub.admission.max-concurrent-attaches), also if all choose the same.
-    private const int LeastGroup = 16;
+    // As few at a time as the time allows: those that come together wait for each other (ADR 0016).
+    private const int LeastGroup = 4;
 
     private sealed record Summary
     {

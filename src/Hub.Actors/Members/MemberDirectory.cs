@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+using Akka.Actor;
 using AkkaHub.V1;
 
 namespace Hub.Actors.Members;
@@ -13,6 +15,8 @@ public sealed class MemberDirectory
 
     private HubMembers? _known;
     private HubMembers? _elsewhere;
+    private ImmutableHashSet<Address> _draining = [];
+    private bool _someUnreachable;
     private int _lowestWire = HubVersion.Wire;
 
     /// <summary>The lowest wire version among the members, those that are joining or leaving included, and no more than the store has recorded.</summary>
@@ -27,10 +31,22 @@ public sealed class MemberDirectory
     /// <summary>The same without this member; null if nobody takes its nodes because no other full member is there.</summary>
     public HubMembers? Elsewhere => Volatile.Read(ref _elsewhere);
 
+    /// <summary>Members that said that they take no new streams and will leave.</summary>
+    public ImmutableHashSet<Address> Draining => Volatile.Read(ref _draining);
+
+    /// <summary>Whether every member can be reached, as far as this one knows.</summary>
+    public bool AllReachable => !Volatile.Read(ref _someUnreachable);
+
     /// <summary>This member is one of several: until it knows the others, they may be of any build.</summary>
     public void ExpectOthers() => SetLowestWire(WireForms.First);
 
     internal void SetLowestWire(int version) => Volatile.Write(ref _lowestWire, version);
+
+    internal void SetState(ImmutableHashSet<Address> draining, bool allReachable)
+    {
+        Volatile.Write(ref _draining, draining);
+        Volatile.Write(ref _someUnreachable, !allReachable);
+    }
 
     internal void Set(HubMembers? known, bool fullElsewhere = true)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Akka.Actor;
 using Akka.Cluster;
 using AkkaHub.V1;
@@ -110,6 +111,7 @@ public sealed class MembersActor : UntypedActor, IWithTimers
                 break;
             case RefreshFacts:
                 TellAll();
+                JudgeState();
                 PublishNow();
                 break;
             case TellFacts m:
@@ -128,9 +130,11 @@ public sealed class MembersActor : UntypedActor, IWithTimers
                 break;
             case ClusterEvent.UnreachableMember m:
                 _unreachable.Add(m.Member.UniqueAddress);
+                JudgeState();
                 break;
             case ClusterEvent.ReachableMember m:
                 _unreachable.Remove(m.Member.UniqueAddress);
+                JudgeState();
                 break;
             case ClusterEvent.LeaderChanged m:
                 _leader = m.Leader;
@@ -206,6 +210,7 @@ public sealed class MembersActor : UntypedActor, IWithTimers
     private void Changed()
     {
         JudgeWire();
+        JudgeState();
         // A gateway keeps no partition: alone with such, nobody takes over what this member has.
         _fullElsewhere = _members.Values.Any(m => m.HasRole(MemberRoles.Full) && m.Status == MemberStatus.Up && !m.UniqueAddress.Equals(_cluster.SelfUniqueAddress)
             && _heard.GetValueOrDefault(m.UniqueAddress)?.Facts.Draining != true);
@@ -241,6 +246,9 @@ public sealed class MembersActor : UntypedActor, IWithTimers
             .Select(m => m.ClientAddress).Distinct().Order(StringComparer.Ordinal).Take(MemberDirectory.MaxAddresses));
         return all;
     }
+
+    private void JudgeState() => _hub.Members.SetState(
+        [.. _members.Values.Where(m => _heard.GetValueOrDefault(m.UniqueAddress)?.Facts.Draining == true).Select(m => m.Address)], _unreachable.Count == 0);
 
     // A form may be stored once every member reads it, and then no older build may start on the store any more: that is written down first.
     private void JudgeWire()

@@ -12,7 +12,8 @@ public sealed partial class NodePartitionActor
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan RebalanceLimit = TimeSpan.FromSeconds(45);
 
-    private TimeSpan HandOffLimit => _hub.Fence.IsShared && CoordinatedShutdown.Get(Context.System).ShutdownReason is null ? RebalanceLimit : StopLimit;
+    private TimeSpan HandOffLimit =>
+        _hub.Fence.IsShared && !_hub.Readiness.Reasons.ContainsKey(Readiness.Draining) && CoordinatedShutdown.Get(Context.System).ShutdownReason is null ? RebalanceLimit : StopLimit;
 
     // The list's writes are waited for like the nodes': the next home of the partition must not find one landing behind it. What could not
     // be written while its actor is gone is not on its way.

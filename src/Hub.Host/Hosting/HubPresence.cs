@@ -14,7 +14,7 @@ namespace Hub.Host.Hosting;
 /// </summary>
 internal sealed class HubPresence(
     AllSettings settings, HubListeners listeners, HubLifetime lifetime, LiveCalls calls, Expulsion expulsion, Readiness readiness, LocalNode localNode,
-    ActorSystem system, StartClock started, TimeProvider time, ILogger<HubPresence> log) : IHostedLifecycleService
+    HubRuntime hub, ActorSystem system, StartClock started, TimeProvider time, ILogger<HubPresence> log) : IHostedLifecycleService
 {
     private static readonly TimeSpan RetryHint = TimeSpan.FromSeconds(1);
     private readonly CancellationTokenSource _watching = new();
@@ -54,9 +54,14 @@ internal sealed class HubPresence(
         await _watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lifetime.BeginDrain();
         var patience = expulsion.Begun.IsCompleted ? Expulsion.DrainLimit : settings.Host.DrainTimeout;
+        // While this member is still whole: what leaves with it stands still until the last of it has gone.
+        var moved = lifetime.Hurry || hub.Members.Elsewhere is null ? Task.CompletedTask : hub.Held.WhenNoPartitionsAsync().WaitAsync(patience, time, cancellationToken);
         var ended = await calls.DrainAsync(patience, () => HubErrors.NotReady("the hub is stopping", RetryHint), time).ConfigureAwait(false);
         if (ended > 0)
             log.StreamsEnded(ended);
+        await moved.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (!moved.IsCompletedSuccessfully)
+            log.PartitionsNotMoved(hub.Held.Partitions, patience.TotalSeconds);
         // Before the listeners are gone: from then on somebody else may listen there.
         listeners.CertificateChanged -= Say;
         lock (_gate)

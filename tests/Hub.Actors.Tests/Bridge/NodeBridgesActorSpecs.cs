@@ -28,16 +28,16 @@ public sealed class NodeBridgesActorSpecs : ActorSpec
     public void With_others_there_nodes_are_sent_to_them_in_groups_over_the_time_there_is()
     {
         Hub.Members.Set(Three);
-        Open(100);
+        Open(26);
         _bridges.Tell(new MoveStreams(TimeSpan.FromSeconds(1)));
-        AwaitAssert(() => Ended.ShouldBe(16), Bound);
+        AwaitAssert(() => Ended.ShouldBe(4), Bound);
         _wires.First(w => w.Completed).Last.Disconnect.ShouldSatisfyAllConditions(
             d => d.Reason.ShouldBe(DisconnectReason.Drain), d => d.Members.Addresses.ShouldBe(["b:1", "c:1"]), d => d.Members.Self.ShouldBe("a:1"), d => d.RetryAfterMs.ShouldBe(0u));
         // The next group goes 50 to 100 ms after the one before.
-        for (var ended = 32; ended < 116; ended += 16)
+        for (var ended = 8; ended < 30; ended += 4)
         {
             Advance(TimeSpan.FromMilliseconds(100));
-            AwaitAssert(() => Ended.ShouldBe(Math.Min(ended, 100)), Bound);
+            AwaitAssert(() => Ended.ShouldBe(Math.Min(ended, 26)), Bound);
         }
     }
 
@@ -80,7 +80,7 @@ public sealed class NodeBridgesActorSpecs : ActorSpec
         Hub.Members.Set(Three);
         Open(100);
         _bridges.Tell(new MoveStreams(TimeSpan.FromSeconds(1)));
-        AwaitAssert(() => Ended.ShouldBe(16), Bound);
+        AwaitAssert(() => Ended.ShouldBe(10), Bound);
         _bridges.Tell(new EndAllStreams(), TestActor);
         ExpectMsg<Akka.Done>(Bound);
         AwaitAssert(() => Ended.ShouldBe(100), Bound);

@@ -49,6 +49,9 @@ public sealed class MembersActorSpecs : IAsyncLifetime
         await UntilAsync(() => a.Hub.Members.Known!.Addresses.SequenceEqual(["a:1", "b:1"]) && b.Told.Last().Addresses.SequenceEqual(["a:1", "b:1"]));
         c.Hub.Members.Elsewhere!.Addresses.ShouldBe(["a:1", "b:1"]);
         (await a.ViewAsync()).Members.Single(m => m.Facts?.ClientAddress == "c:1").Facts!.Draining.ShouldBeTrue();
+        foreach (var peer in _peers)
+            await UntilAsync(() => peer.Hub.Members is { AllReachable: true, Draining.Count: 1 });
+        a.Hub.Members.Draining.ShouldHaveSingleItem().ShouldBe((await c.ViewAsync()).Members.Single(m => m.Self).Address);
     }
 
     [Fact]
