@@ -163,6 +163,34 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_watch_that_breaks_off_before_all_nodes_were_told_begins_anew_and_one_after_it_goes_on()
+    {
+        await using var one = await ConnectAsync(_channel, "n1");
+        await using var two = await ConnectAsync(_channel, "n2");
+        await using var three = await ConnectAsync(_channel, "n3");
+        var token = "";
+        using (var watch = _hub.WatchNodes(new WatchNodesRequest(), _token))
+        {
+            foreach (var name in (string[])["nodes/n1", "nodes/n2", "nodes/n3"])
+            {
+                var told = await WatchedAsync(watch, _ => true);
+                (told.Node.Name, told.ResumeToken).ShouldBe((name, ""));
+            }
+
+            var synced = await WatchedAsync(watch, _ => true);
+            (synced.Synced, synced.UnreachablePartitions.Count).ShouldBe((true, 0));
+            token = synced.ResumeToken;
+        }
+
+        token.ShouldNotBeEmpty();
+        using var later = _hub.WatchNodes(new WatchNodesRequest { ResumeToken = token }, _token);
+        await using var four = await ConnectAsync(_channel, "n4");
+        var next = await WatchedAsync(later, m => m.Synced || m.Node?.Name == "nodes/n4");
+        next.Synced.ShouldBeFalse();
+        next.ResumeToken.ShouldNotBeEmpty();
+    }
+
+    [Fact]
     public void What_has_no_wire_form_is_neither_written_nor_read()
     {
         var serialization = _app.Services.GetRequiredService<Akka.Actor.ActorSystem>().Serialization;

@@ -39,7 +39,7 @@ public sealed class NodeBridgeEndpointSpecs : IAsyncLifetime
         await using var admission = new NodeAdmission(hub);
         using var call = new CancellationTokenSource();
         var endpoint = new NodeBridgeEndpoint(new Required(parent), hub, admission);
-        var connected = endpoint.Connect(new Said(), new Heard(), new Call(call.Token));
+        var connected = endpoint.Connect(new Said(), new Heard(), new EndpointCall("NodeBridgeService/Connect", PrincipalKinds.Node, call.Token));
         await _asked.Task.WaitAsync(Patience);
         await call.CancelAsync();
         _answer.SetResult();
@@ -94,25 +94,5 @@ public sealed class NodeBridgeEndpointSpecs : IAsyncLifetime
         public WriteOptions? WriteOptions { get; set; }
 
         public Task WriteAsync(ConnectResponse message) => Task.CompletedTask;
-    }
-
-    private sealed class Call(CancellationToken cancellationToken) : ServerCallContext
-    {
-        protected override string MethodCore => "/akkahub.v1.NodeBridgeService/Connect";
-        protected override string HostCore => "localhost";
-        protected override string PeerCore => "ipv4:127.0.0.1:1";
-        protected override DateTime DeadlineCore => DateTime.MaxValue;
-        protected override Metadata RequestHeadersCore { get; } = [];
-        protected override CancellationToken CancellationTokenCore => cancellationToken;
-        protected override Metadata ResponseTrailersCore { get; } = [];
-        protected override Grpc.Core.Status StatusCore { get; set; }
-        protected override WriteOptions? WriteOptionsCore { get; set; }
-        protected override AuthContext AuthContextCore { get; } = new("", []);
-        protected override IDictionary<object, object> UserStateCore { get; } =
-            new Dictionary<object, object> { [Principal.StateKey] = new Principal(PrincipalKinds.Node, "token", CancellationToken.None) };
-
-        protected override ContextPropagationToken CreatePropagationTokenCore(ContextPropagationOptions? options) => throw new NotSupportedException();
-
-        protected override Task WriteResponseHeadersAsyncCore(Metadata responseHeaders) => Task.CompletedTask;
     }
 }

@@ -16,7 +16,7 @@ internal static class EventCursor
     /// <summary>The place in a log that never had an event.</summary>
     public const long Empty = 1;
 
-    private const byte Version = 2;
+    private const byte Version = 3;
 
     /// <summary>The cursor of these places.</summary>
     public static string Encode(ReadOnlySpan<long> places)

@@ -45,6 +45,7 @@ public sealed partial class HubEndpoint
         var shown = new ShownNodes(resumed: cursor.Length > 0);
         IReadOnlyList<int> unlisted = [];
         IReadOnlyList<int> asked = [];
+        var whole = cursor.Length > 0;
         if (cursor.Length == 0)
         {
             // The place in the log is taken before the snapshot: what changes meanwhile is seen twice rather than not at all.
@@ -57,6 +58,7 @@ public sealed partial class HubEndpoint
                     await TellAsync(new WatchNodesResponse { Node = node }, cursor).ConfigureAwait(false);
             }
 
+            whole = true;
             await responseStream.WriteAsync(new WatchNodesResponse { Synced = true, ResumeToken = Token(cursor), UnreachablePartitions = { unlisted } }, context.CancellationToken).ConfigureAwait(false);
         }
 
@@ -84,7 +86,7 @@ public sealed partial class HubEndpoint
             if (listing is { IsCompleted: true })
             {
                 var list = await listing.ConfigureAwait(false);
-                (listing, asked) = (null, []);
+                listing = null;
                 unlisted = [.. unlisted.Union(list.Unreachable)];
                 // As they are now: what the list says of them may be older than events that were told meanwhile.
                 foreach (var node in list.Nodes)
@@ -92,6 +94,9 @@ public sealed partial class HubEndpoint
                     if (Names.TryParseNode(node.Name, out var name))
                         await TellAsync(await ChangeAsync(name, MeshEventType.Unspecified, selector, shown, context).ConfigureAwait(false), cursor).ConfigureAwait(false);
                 }
+
+                // Only now: until the last of them is told there is no token.
+                asked = [];
             }
 
             int[] unreachable = [.. slice.Unreachable.Union(unlisted).Union(asked).Order()];
@@ -102,7 +107,7 @@ public sealed partial class HubEndpoint
         }
 
         // Who goes on from a place is not shown nodes again: there is none while some were not shown.
-        string Token(string place) => unlisted.Count + asked.Count == 0 ? place : "";
+        string Token(string place) => whole && unlisted.Count + asked.Count == 0 ? place : "";
 
         async Task TellAsync(WatchNodesResponse? change, string place)
         {

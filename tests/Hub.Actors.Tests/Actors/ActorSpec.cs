@@ -85,7 +85,7 @@ public abstract class ActorSpec : TestKit
         }
     }
 
-    /// <summary>Moves the clocks bit by bit until something arrives that matches.</summary>
+    /// <summary>Moves the clocks bit by bit until something arrives that matches; what the last step set off has <see cref="Bound"/> to arrive.</summary>
     protected T AdvanceUntil<T>(TestProbe probe, TimeSpan step, int most, Predicate<T>? matches = null)
     {
         for (var i = 0; i < most; i++)
@@ -98,7 +98,7 @@ public abstract class ActorSpec : TestKit
             }
         }
 
-        throw new Xunit.Sdk.XunitException($"No {typeof(T).Name} came within {most} steps of {step}.");
+        return probe.FishForMessage<T>(m => matches is null || matches(m), Bound, $"No {typeof(T).Name} came within {most} steps of {step}.");
     }
 
     protected static ByteString Id(byte n)

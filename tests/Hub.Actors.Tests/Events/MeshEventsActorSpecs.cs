@@ -277,6 +277,23 @@ public sealed class MeshEventsActorSpecs : ActorSpec
     }
 
     [Fact]
+    public void Who_reads_without_a_cursor_is_not_too_late_for_what_leaves_while_it_waits()
+    {
+        _silent.Add(2);
+        Raise(1, 0, 300);
+        Advance(TimeSpan.FromSeconds(1));
+        Serve();
+        _events.Tell(new ReadEvents("", 0, "", null), TestActor);
+        ExpectNoMsg(Moment);
+        // As many as are kept: the oldest goes.
+        _before[1] = Start + 1;
+        Raise(1, 300, 1);
+        Push(1, 1);
+        Settle();
+        Numbers(ExpectMsg<EventSlice>(Bound)).ShouldBe(Enumerable.Range(1, 256));
+    }
+
+    [Fact]
     public void One_watcher_too_many_is_refused_until_another_gives_up()
     {
         Settle();

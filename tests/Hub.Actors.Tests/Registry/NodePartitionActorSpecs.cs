@@ -92,7 +92,7 @@ public sealed class NodePartitionActorSpecs : ActorSpec
             ExpectNoMsg(TimeSpan.FromMilliseconds(10));
         }
 
-        holds().ShouldBeTrue();
+        AwaitAssert(() => holds().ShouldBeTrue(), Bound);
     }
 
     [Fact]

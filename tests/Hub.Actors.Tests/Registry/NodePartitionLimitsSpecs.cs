@@ -114,6 +114,6 @@ public sealed class NodePartitionLimitsSpecs : ActorSpec
             ExpectNoMsg(TimeSpan.FromMilliseconds(30));
         }
 
-        Listed().ShouldBe(["nodes/n2"]);
+        AwaitAssert(() => Listed().ShouldBe(["nodes/n2"]), Bound);
     }
 }
