@@ -244,6 +244,9 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
 
             if (places[p] == 0)
                 places[p] = m.FromEnd ? events.End : events.Before;
+            // Who gave no place is not held to one: the oldest may leave while it waits.
+            if (m.Cursor.Length == 0 && places[p] < events.Before)
+                places[p] = events.Before;
             if (places[p] < events.Before || IsForeign(watcher, p))
             {
                 AnswerTooOld(watcher);
@@ -258,13 +261,7 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
 
         // Without a cursor all partitions are read first, so that there is a place in each to go on from.
         if (!late && (heads.Count == 0 ? m.Wait is not null || !complete : m.Cursor.Length == 0 && !complete))
-        {
-            // Who gave no place is not held to one: the oldest may leave while it waits.
-            if (m.Cursor.Length == 0 && !m.FromEnd)
-                Array.Clear(places);
             return false;
-        }
-
         var found = new List<MeshEvent>();
         while (found.Count < MaxSlice && heads.TryDequeue(out var p, out _))
         {
