@@ -52,13 +52,15 @@ public static class HubActors
         {
             var snapshots = registry.Get<HubActorKeys.Snapshots>();
             var probe = registry.Get<HubActorKeys.StoreProbe>();
-            registry.Register<NodeRegistry>(ClusterSharding.Get(system).Start(
+            var sharding = ClusterSharding.Get(system);
+            // A gateway only finds the way: it gets a proxy. The rest is in akka.hocon.
+            var settings = ClusterShardingSettings.Create(system).WithRole(MemberRoles.Full);
+            registry.Register<NodeRegistry>(sharding.Start(
                 NodeRegistry.TypeName,
                 entity => NodePartitionActor.Props(int.Parse(entity, System.Globalization.CultureInfo.InvariantCulture), hub, snapshots, probe),
-                // A gateway only finds the way: it gets a proxy. The rest is in akka.hocon.
-                ClusterShardingSettings.Create(system).WithRole(MemberRoles.Full),
+                settings,
                 new NodeRegistry.Extractor(hub.Settings.Registry.Partitions),
-                new PartitionAllocation(hub, Akka.Cluster.Cluster.Get(system).SelfAddress, ShardAllocationStrategy.LeastShardAllocationStrategy(PartitionAllocation.MaxMoving, 1)),
+                new PartitionAllocation(hub, Akka.Cluster.Cluster.Get(system).SelfAddress, sharding.DefaultShardAllocationStrategy(settings)),
                 HandOffPartition.Instance));
         })
         .WithActors((system, registry) =>

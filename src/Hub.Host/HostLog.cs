@@ -23,7 +23,7 @@ internal static partial class HostLog
     [LoggerMessage(1005, LogLevel.Information, "{Count} streams had not ended by themselves and were ended")]
     public static partial void StreamsEnded(this ILogger log, int count);
 
-    [LoggerMessage(1147, LogLevel.Information, "{Count} partition(s) had not moved to other members within {Seconds:F0} s and leave with this one")]
+    [LoggerMessage(1147, LogLevel.Information, "{Count} partition(s) had not moved to other members within the {Seconds:F0} s there are, and leave with this one")]
     public static partial void PartitionsNotMoved(this ILogger log, int count, double seconds);
 
     [LoggerMessage(1006, LogLevel.Information, "Stopped")]

@@ -17,6 +17,7 @@ public sealed partial class NodeBridgeActor
     // Twice as long each time: while nobody knows where the partition will live, each copy lies in a buffer that many share.
     private static readonly TimeSpan RepeatAfter = TimeSpan.FromMilliseconds(300);
     private static readonly TimeSpan MostRepeatAfter = TimeSpan.FromSeconds(4);
+    private const int QuickAsks = 4;
     private static readonly TimeSpan AnewAfter = TimeSpan.FromSeconds(30);
     // Before a node that is answered as usual would hear it, and well within the 10 s it waits for a word.
     private static readonly TimeSpan FirstSign = TimeSpan.FromSeconds(2);
@@ -24,6 +25,7 @@ public sealed partial class NodeBridgeActor
 
     private int _ask;
     private bool _taken;
+    private int _refusals;
     private TimeSpan _repeatAfter = RepeatAfter;
 
     private sealed record AskAgain(bool Anew);
@@ -98,6 +100,7 @@ public sealed partial class NodeBridgeActor
     {
         Timers.Cancel(AskKey);
         Timers.Cancel(StillWaiting.Instance);
+        _refusals = 0;
         if (_node is not null)
             Context.Unwatch(_node);
         _node = m.NodeActor;
@@ -159,8 +162,8 @@ public sealed partial class NodeBridgeActor
         _hub.Metrics.AttachRefused(failure.Reason);
         if (_welcomed && failure.Kind == FailureKind.Unavailable)
         {
-            // One that moves is elsewhere in a moment; one that cannot write is to be left alone for longer.
-            if (failure.Reason == ErrorReasons.NotReady)
+            // One that moves is elsewhere in a moment, as a rule; one that cannot write, or is not there for longer, is to be left alone for longer.
+            if (failure.Reason == ErrorReasons.NotReady && ++_refusals <= QuickAsks)
                 AskLater(50, 300);
             else
                 AskLater(300, 1500);
@@ -171,7 +174,10 @@ public sealed partial class NodeBridgeActor
         if (!_welcomed && failure is { Kind: FailureKind.Unavailable, Reason: ErrorReasons.NotReady } && _hello.Protocol >= SpeaksOfMembers)
         {
             _taken = false;
-            AskLater(100, 400);
+            if (++_refusals <= QuickAsks)
+                AskLater(100, 400);
+            else
+                AskLater(300, 1500);
             return;
         }
 

@@ -244,7 +244,7 @@ public sealed class MeshEventsActor : UntypedActor, IWithTimers
 
             if (places[p] == 0)
                 places[p] = m.FromEnd ? events.End : events.Before;
-            // Who gave no place is not held to one: the oldest may leave while it waits.
+            // Who gave no place is not held to one: the oldest may leave while it waits. Nor is who asks from the end, and lists after the answer.
             if (m.Cursor.Length == 0 && places[p] < events.Before)
                 places[p] = events.Before;
             if (places[p] < events.Before || IsForeign(watcher, p))

@@ -236,6 +236,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 break;
             case Sweep:
                 SweepLiveness();
+                SweepHandOff();
                 break;
             case HandOffPartition:
                 HandOff();

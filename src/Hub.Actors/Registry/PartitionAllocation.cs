@@ -6,7 +6,7 @@ namespace Hub.Actors.Registry;
 
 /// <summary>
 /// Where partitions live. A member that drains gets none, and those it has move to others before it leaves, <see cref="MaxMoving"/> at a time: each
-/// node waits for its own partition's move and not for that of all (ADR 0016). Apart from that they spread evenly over the members, as many at a time.
+/// node waits for its own partition's move and not for that of all (ADR 0016). Apart from that Akka's own strategy spreads them evenly over the members.
 /// Asked by the coordinator, on the oldest member, at every <c>rebalance-interval</c>.
 /// </summary>
 /// <param name="hub">What is known of the members; the clock.</param>
@@ -17,8 +17,8 @@ internal sealed class PartitionAllocation(HubRuntime hub, Address self, IShardAl
     /// <summary>Most partitions that move at a time.</summary>
     public const int MaxMoving = 2;
 
-    // A member that has just come first warms up with a few.
-    private static readonly TimeSpan EvenInterval = TimeSpan.FromSeconds(2);
+    // A move costs its nodes a moment: nothing is in a hurry to be even.
+    private static readonly TimeSpan EvenInterval = TimeSpan.FromSeconds(10);
     private static readonly Task<IImmutableSet<string>> None = Task.FromResult<IImmutableSet<string>>(ImmutableHashSet<string>.Empty);
 
     private long _evenedUs = hub.ElapsedUs();

@@ -17,6 +17,7 @@ internal sealed class HubPresence(
     HubRuntime hub, ActorSystem system, StartClock started, TimeProvider time, ILogger<HubPresence> log) : IHostedLifecycleService
 {
     private static readonly TimeSpan RetryHint = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(200);
     private readonly CancellationTokenSource _watching = new();
     private readonly Lock _gate = new();
     private bool _present;
@@ -54,20 +55,37 @@ internal sealed class HubPresence(
         await _watch.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         lifetime.BeginDrain();
         var patience = expulsion.Begun.IsCompleted ? Expulsion.DrainLimit : settings.Host.DrainTimeout;
-        // While this member is still whole: what leaves with it stands still until the last of it has gone.
-        var moved = lifetime.Hurry || hub.Members.Elsewhere is null ? Task.CompletedTask : hub.Held.WhenNoPartitionsAsync().WaitAsync(patience, time, cancellationToken);
+        var moved = MovePartitionsAsync(patience, cancellationToken);
         var ended = await calls.DrainAsync(patience, () => HubErrors.NotReady("the hub is stopping", RetryHint), time).ConfigureAwait(false);
         if (ended > 0)
             log.StreamsEnded(ended);
-        await moved.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (!moved.IsCompletedSuccessfully)
-            log.PartitionsNotMoved(hub.Held.Partitions, patience.TotalSeconds);
+        await moved.ConfigureAwait(false);
         // Before the listeners are gone: from then on somebody else may listen there.
         listeners.CertificateChanged -= Say;
         lock (_gate)
         {
             _present = false;
             File.Delete(Path.Combine(settings.Host.DataDir, LocalHub.FileName));
+        }
+    }
+
+    // While this member is still whole: what leaves with it stands still until the last of it has gone. The others, which drain too as a rule
+    // when a whole cluster is stopped, may be no place to go to any more.
+    private async Task MovePartitionsAsync(TimeSpan patience, CancellationToken cancellationToken)
+    {
+        using var late = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var limit = new CancellationTokenSource(patience, time);
+        using var _ = limit.Token.Register(late.Cancel);
+        var moved = hub.Held.WhenNoPartitionsAsync();
+        while (!moved.IsCompleted && !lifetime.Hurry && hub.Members.Elsewhere is not null)
+        {
+            if (late.IsCancellationRequested)
+            {
+                log.PartitionsNotMoved(hub.Held.Partitions, patience.TotalSeconds);
+                return;
+            }
+
+            await Task.WhenAny(moved, Task.Delay(LookInterval, time, late.Token)).ConfigureAwait(false);
         }
     }
 

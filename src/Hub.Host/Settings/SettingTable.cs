@@ -39,7 +39,7 @@ public static class SettingTable
         Of("akkahub.log.level", new ChoiceKind(typeof(HubLogLevel)), "Least severe level that is logged.", s => s.Host.LogLevel),
         Of("akkahub.log.format", new ChoiceKind(typeof(HubLogFormat)), "How log lines look; they go to standard error.", s => s.Host.LogFormat),
         Of("akkahub.shutdown-timeout", Duration(TimeSpan.FromSeconds(10), TimeSpan.FromMinutes(10)), "How long a stop in order may take; after it the process ends anyway.", s => s.Host.ShutdownTimeout),
-        Of("akkahub.drain-timeout", Duration(TimeSpan.Zero, TimeSpan.FromMinutes(5)), "Part of shutdown-timeout in which streams may end by themselves; the nodes of a member of a cluster are sent to others in the first 60 % of it. At most half of shutdown-timeout.", s => s.Host.DrainTimeout),
+        Of("akkahub.drain-timeout", Duration(TimeSpan.Zero, TimeSpan.FromMinutes(5)), "Part of shutdown-timeout in which streams may end by themselves; the nodes of a member of a cluster are sent to others in the first 60 % of it, and its partitions move there in all of it. At most half of shutdown-timeout.", s => s.Host.DrainTimeout),
         Of("akkahub.tokens.max-count", Int("tokens", 1, 100_000), "Most tokens that exist at once.", s => s.Host.MaxTokens),
 
         Of("akkahub.store.kind", new ChoiceKind(typeof(StoreKind)), "Where journal and snapshots are: in the data directory, or in PostgreSQL, which members of a cluster share.", s => s.Host.Store, environment: "AKKAHUB_STORE"),

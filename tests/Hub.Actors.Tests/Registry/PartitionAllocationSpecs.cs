@@ -83,14 +83,14 @@ public sealed class PartitionAllocationSpecs
     }
 
     [Fact]
-    public async Task Where_nobody_drains_they_spread_evenly_every_two_seconds()
+    public async Task Where_nobody_drains_they_spread_evenly_every_ten_seconds()
     {
         var homes = Homes(own: 3, other: 9, last: 1);
         (await MovingAsync(homes)).ShouldBeEmpty();
-        _time.Advance(TimeSpan.FromSeconds(2));
+        _time.Advance(TimeSpan.FromSeconds(10));
         (await MovingAsync(homes)).ShouldBe([12]);
         (await MovingAsync(homes)).ShouldBeEmpty();
-        _time.Advance(TimeSpan.FromSeconds(2));
+        _time.Advance(TimeSpan.FromSeconds(10));
         (await MovingAsync(homes)).ShouldBe([12]);
     }
 
