@@ -4,12 +4,15 @@ namespace Hub.Testing;
 internal static class Prerequisite
 {
     /// <summary>Set where everything must run, as in CI.</summary>
-    private const string AllVariable = "AKKAHUB_TEST_ALL";
+    public static bool All { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_ALL") == "1";
+
+    /// <summary>Set where everything must run at its full length.</summary>
+    public static bool Long { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_LONG") == "1";
 
     /// <summary>Skips the test if something is missing; fails it if <c>AKKAHUB_TEST_ALL=1</c> says that nothing may be skipped.</summary>
     public static void Require(bool present, string what)
     {
-        if (Environment.GetEnvironmentVariable(AllVariable) == "1")
+        if (All)
             present.ShouldBeTrue(what);
 #pragma warning disable RS0030 // Here it is meant.
         Skip.IfNot(present, what);
@@ -22,5 +25,17 @@ internal static class Prerequisite
         var directories = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator);
         foreach (var program in programs)
             Require(directories.Any(d => File.Exists(Path.Combine(d, program))), $"{program} is not installed");
+    }
+}
+
+/// <summary>A spec that takes tens of seconds: skipped, unless <c>AKKAHUB_TEST_ALL=1</c> or <c>AKKAHUB_TEST_LONG=1</c> says that there is time.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class SlowFactAttribute : SkippableFactAttribute
+{
+    /// <summary>Decides for this run.</summary>
+    public SlowFactAttribute()
+    {
+        if (!Prerequisite.All && !Prerequisite.Long)
+            Skip = "takes tens of seconds; AKKAHUB_TEST_ALL=1 runs it";
     }
 }

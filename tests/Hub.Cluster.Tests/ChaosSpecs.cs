@@ -13,7 +13,7 @@ public sealed class ChaosSpecs(ITestOutputHelper output)
     private const int Faults = 12;
     private const int Nodes = 60;
 
-    [SkippableFact]
+    [SlowFact]
     public async Task Nothing_is_lost_or_doubled_and_nobody_reported_down_under_twelve_faults()
     {
         Prerequisite.RequirePrograms("openssl", "ip");

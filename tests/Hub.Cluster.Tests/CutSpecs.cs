@@ -17,7 +17,7 @@ public sealed class CutSpecs(ITestOutputHelper output)
     private const int Downed = 6;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
-    [SkippableFact]
+    [SlowFact]
     public async Task Whom_a_cut_leaves_alone_stops_serving_and_the_others_go_on_while_it_lasts()
     {
         Prerequisite.RequirePrograms("openssl", "ip");

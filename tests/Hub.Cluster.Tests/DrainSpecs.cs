@@ -21,7 +21,7 @@ public sealed class DrainSpecs(ITestOutputHelper output)
         ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000",
     };
 
-    [SkippableFact]
+    [SlowFact]
     public async Task A_member_that_is_drained_leaves_and_its_nodes_go_on_elsewhere()
     {
         var seed = TestSettings.Seed(output);
@@ -63,7 +63,7 @@ public sealed class DrainSpecs(ITestOutputHelper output)
         }
     }
 
-    [SkippableFact]
+    [SlowFact]
     public async Task Nodes_of_a_member_that_is_killed_go_on_at_members_they_were_never_given()
     {
         await using var workspace = new Workspace(output);

@@ -14,7 +14,7 @@ public sealed class EventsSpecs(ITestOutputHelper output, SharedCluster shared)
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
     private static readonly string[] Nodes = ["ev1", "ev2", "ev3", "ev4"];
 
-    [SkippableFact]
+    [SlowFact]
     public async Task Every_event_is_there_once_and_in_order_at_every_member_after_all_were_killed_at_once()
     {
         await using var workspace = new Workspace(output);

@@ -20,7 +20,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
 
     public void Dispose() => _client?.Dispose();
 
-    [SkippableFact]
+    [SlowFact]
     public async Task A_member_that_is_fenced_in_the_store_ends_its_streams_and_itself_and_the_others_go_on()
     {
         await using var workspace = new Workspace(output);
@@ -46,7 +46,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
     }
 
     /// <summary>The zombie's own way out: what it is told by the others, with a store that answers nobody.</summary>
-    [SkippableFact]
+    [SlowFact]
     public async Task A_member_that_was_downed_ends_although_the_store_hangs()
     {
         await using var workspace = new Workspace(output);
@@ -74,7 +74,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
     }
 
     /// <summary>A write that is on its way and does not end while its partition is to move.</summary>
-    [SkippableFact]
+    [SlowFact]
     public async Task A_write_that_is_held_up_while_its_partition_moves_lands_before_its_successor_begins_or_never()
     {
         await using var workspace = new Workspace(output);
@@ -97,7 +97,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         await log.HasNoneAsync("23505", "the unique key is the last line, and was not needed");
     }
 
-    [SkippableFact]
+    [SlowFact]
     public async Task While_the_store_is_away_nobody_is_taken_for_dead_and_all_goes_on_when_it_is_back()
     {
         await using var workspace = new Workspace(output);
@@ -120,7 +120,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
     }
 
     /// <summary>Twice as many busy processes as processors, at the same priority.</summary>
-    [SkippableFact]
+    [SlowFact]
     public async Task Busy_processors_cost_no_member()
     {
         await using var workspace = new Workspace(output);

@@ -31,7 +31,7 @@ public sealed class FormationSpecs(ITestOutputHelper output)
     }
 
     /// <summary>The other one stands still: it has its session in the store, and answers nobody.</summary>
-    [SkippableFact]
+    [SlowFact]
     public async Task Who_is_not_let_into_the_cluster_that_lives_forms_none_and_joins_when_it_can()
     {
         Prerequisite.RequirePrograms("openssl");
@@ -58,7 +58,7 @@ public sealed class FormationSpecs(ITestOutputHelper output)
         await second.KillAsync();
     }
 
-    [SkippableFact]
+    [SlowFact]
     public async Task After_all_have_died_one_comes_back_alone_and_fences_them()
     {
         await using var workspace = new Workspace(output);

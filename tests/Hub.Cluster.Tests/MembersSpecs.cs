@@ -66,7 +66,7 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
         (await cluster.QueryAsync(HistoryAudit.Holes)).ShouldBe("0");
     }
 
-    [SkippableFact]
+    [SlowFact]
     public async Task No_byte_is_lost_or_doubled_when_members_are_killed_for_what_they_are_and_no_node_is_reported_down()
     {
         var seed = TestSettings.Seed(output);
@@ -97,7 +97,7 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
         await FinishAsync(cluster, log, workspace, agent.Name, writer);
     }
 
-    [SkippableFact]
+    [SlowFact]
     public async Task No_byte_is_lost_or_doubled_when_each_member_is_stopped_in_order_in_turn()
     {
         var seed = TestSettings.Seed(output);
@@ -124,7 +124,7 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
     }
 
     /// <summary>Stopped for longer than the others wait, then continued: it takes itself for a member, and has what it had in its hands.</summary>
-    [SkippableFact]
+    [SlowFact]
     public async Task A_member_that_stood_still_too_long_writes_nothing_more_and_ends_with_a_code_of_its_own()
     {
         var seed = TestSettings.Seed(output);

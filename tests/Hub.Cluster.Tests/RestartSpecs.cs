@@ -13,7 +13,7 @@ public sealed class RestartSpecs(ITestOutputHelper output, SharedCluster shared)
     // A link that nobody reads is noticed, and has cost both ends, within 9 s.
     private static readonly TimeSpan Noticed = TimeSpan.FromSeconds(10);
 
-    [SkippableFact]
+    [SlowFact]
     public async Task A_member_that_is_killed_and_started_again_joins_and_costs_no_other()
     {
         var random = new Random(TestSettings.Seed(output));

@@ -2,6 +2,9 @@ using Hub.Load.Processes;
 using Hub.SystemTests.Harness;
 using Xunit.Abstractions;
 
+// One at a time: each has three members, and this machine may have two processors.
+[assembly: CollectionBehavior(DisableTestParallelization = true)]
+
 namespace Hub.ClusterTests;
 
 /// <summary>The specs that use one <see cref="SharedCluster"/>.</summary>

@@ -19,7 +19,7 @@ public sealed class StrangersSpecs(ITestOutputHelper output)
     private const int Failure = 1;
     private const int Usage = 2;
 
-    [SkippableFact]
+    [SlowFact]
     public async Task Whoever_does_not_belong_is_refused_and_nobody_is_disturbed()
     {
         await using var workspace = new Workspace(output);
@@ -49,7 +49,7 @@ public sealed class StrangersSpecs(ITestOutputHelper output)
     }
 
     /// <summary>Whoever can open a port on a member's machine can be there when the others dial the one that died.</summary>
-    [SkippableFact]
+    [SlowFact]
     public async Task Who_listens_at_the_address_of_a_member_that_died_and_shows_another_certificate_disturbs_nobody()
     {
         await using var workspace = new Workspace(output);

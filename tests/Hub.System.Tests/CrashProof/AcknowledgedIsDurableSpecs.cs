@@ -10,6 +10,7 @@ namespace Hub.SystemTests.CrashProof;
 /// The proof that does not trust the hub's own word: the kernel's record of its system calls. Between the arrival of a node's
 /// output and the departure of its acknowledgement the store's log was made durable.
 /// </summary>
+[Collection(Alone.Name)]
 public sealed class AcknowledgedIsDurableSpecs(ITestOutputHelper output)
 {
     private const string Tracer = "/usr/bin/strace";

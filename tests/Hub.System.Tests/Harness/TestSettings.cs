@@ -1,15 +1,12 @@
 using Xunit.Abstractions;
 
-// One hub at a time: the tests measure memory, threads and log lines, and this machine may have two processors.
-[assembly: CollectionBehavior(DisableTestParallelization = true)]
-
 namespace Hub.SystemTests.Harness;
 
 /// <summary>What the environment asks of a run; docs/testing.md names the variables.</summary>
 public static class TestSettings
 {
     /// <summary>Full lengths: twenty kills, two gigabytes, two thousand nodes.</summary>
-    public static bool Long { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_LONG") == "1";
+    public static bool Long { get; } = Prerequisite.Long;
 
     /// <summary>Data and logs stay in the temporary directory.</summary>
     public static bool Keep { get; } = Environment.GetEnvironmentVariable("AKKAHUB_TEST_KEEP") == "1";

@@ -6,6 +6,7 @@ using Xunit.Abstractions;
 namespace Hub.SystemTests.Lifecycle;
 
 /// <summary>A hub that is asked to stop does so in order and in time.</summary>
+[Collection(Alone.Name)]
 public sealed class StopSpecs(ITestOutputHelper output)
 {
     [SkippableFact]

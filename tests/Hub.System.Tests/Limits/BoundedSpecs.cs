@@ -12,6 +12,7 @@ using Xunit.Abstractions;
 namespace Hub.SystemTests.Limits;
 
 /// <summary>However much a terminal shows and however slow a watcher is, store and memory stay within their bounds.</summary>
+[Collection(Alone.Name)]
 public sealed class BoundedSpecs(ITestOutputHelper output)
 {
     private const long Mebibyte = 1024 * 1024;

@@ -6,6 +6,7 @@ using Xunit.Abstractions;
 namespace Hub.SystemTests.Limits;
 
 /// <summary>A hub with many nodes and nothing happening has nothing to say.</summary>
+[Collection(Alone.Name)]
 public sealed class QuietLogSpecs(ITestOutputHelper output)
 {
     private const int Count = 200;

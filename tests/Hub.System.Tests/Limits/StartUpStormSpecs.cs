@@ -7,6 +7,7 @@ using Xunit.Abstractions;
 namespace Hub.SystemTests.Limits;
 
 /// <summary>Everybody wants in while the hub is still starting.</summary>
+[Collection(Alone.Name)]
 public sealed class StartUpStormSpecs(ITestOutputHelper output)
 {
     [SkippableFact]
