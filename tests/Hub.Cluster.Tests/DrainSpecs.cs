@@ -36,11 +36,17 @@ public sealed class DrainSpecs(ITestOutputHelper output)
         before.Single(m => m.ClientAddress == leaving.Grpc.Authority).ShouldSatisfyAllConditions(
             m => m.NodeStreams.ShouldBe(Nodes), m => m.UnreachableBy.ShouldBeEmpty(), m => m.Self.ShouldBeFalse());
 
+        using var gone = new CancellationTokenSource();
+        var reading = ReadOnAsync(client, gone.Token);
         await using var drain = Cli(workspace, cluster.Members[1], "cluster", "drain", leaving.Grpc.Authority);
         var began = TimeProvider.System.GetTimestamp();
         (await drain.WaitForExitAsync(Patience)).ShouldBe(0, string.Join('\n', drain.Tail));
         drain.Tail.ShouldContain(l => l.EndsWith("has left", StringComparison.Ordinal));
         (await leaving.Child.WaitForExitAsync(Patience)).ShouldBe(0);
+        await gone.CancelAsync();
+        var (reads, slowest) = await reading;
+        reads.ShouldBeGreaterThan(Nodes);
+        workspace.Say($"{reads} reads meanwhile, {slowest.TotalSeconds:F1} s at most");
         workspace.Say($"drained and gone after {TimeProvider.System.GetElapsedTime(began).TotalSeconds:F1} s");
 
         await using var show = Cli(workspace, cluster.Members[2], "cluster", "show");
@@ -61,6 +67,22 @@ public sealed class DrainSpecs(ITestOutputHelper output)
             log.ShouldNotContain(l => l.Contains(" is offline", StringComparison.Ordinal) || l.Contains(" is stale", StringComparison.Ordinal), "nobody was missed");
             log.ShouldNotContain(l => l.Contains("wire form", StringComparison.Ordinal));
         }
+    }
+
+    // Each read is answered, whether its partition moves or not, and none waits until it has to be given up (akkahub.registry.ask-timeout).
+    private static async Task<(int Reads, TimeSpan Slowest)> ReadOnAsync(HubClient client, CancellationToken cancellationToken)
+    {
+        var (reads, slowest) = (0, TimeSpan.Zero);
+        for (var i = 0; !cancellationToken.IsCancellationRequested; i = (i + 1) % Nodes)
+        {
+            var began = TimeProvider.System.GetTimestamp();
+            await client.Service.ListTerminalsAsync(new ListTerminalsRequest { Parent = Hub.Protocol.Names.Node($"n{i + 1}") }, client.Headers,
+                TimeProvider.System.GetUtcNow().UtcDateTime.AddSeconds(30), CancellationToken.None);
+            var took = TimeProvider.System.GetElapsedTime(began);
+            (reads, slowest) = (reads + 1, took > slowest ? took : slowest);
+        }
+
+        return (reads, slowest);
     }
 
     [SlowFact]

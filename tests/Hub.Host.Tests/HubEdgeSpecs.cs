@@ -64,6 +64,10 @@ public sealed class HubEdgeSpecs : IAsyncLifetime
     }
 
     [Fact]
+    public void Akka_does_not_log_what_no_actor_took_for_it_may_be_what_somebody_typed() =>
+        _app.Services.GetRequiredService<Akka.Actor.ActorSystem>().Settings.LogDeadLetters.ShouldBe(0);
+
+    [Fact]
     public async Task Who_is_attached_sees_what_the_terminal_shows_and_types_into_it()
     {
         await using var node = await ConnectAsync();

@@ -19,7 +19,11 @@ public interface INodeMessage
 /// <param name="Node">The node's name.</param>
 /// <param name="Request">A request message of HubService; not changed after it is sent.</param>
 /// <param name="Caller">With RunCommand and the reads that follow it, a number of this call: the command waits for it to read. 0 for none.</param>
-public sealed record NodeRequest(string Node, IMessage Request, long Caller = 0) : INodeMessage, ICrossesMembers;
+public sealed record NodeRequest(string Node, IMessage Request, long Caller = 0) : INodeMessage, ICrossesMembers
+{
+    /// <summary>It is answered from what is known, nothing follows from it, and it may be asked again.</summary>
+    public bool OnlyReads => Request is GetNodeRequest or ReadHistoryRequest or ListTerminalsRequest or GetCommandRequest or ListCommandsRequest;
+}
 
 /// <summary>The answer to a <see cref="NodeRequest"/>.</summary>
 /// <param name="Response">A response message of HubService; not changed after it is sent.</param>

@@ -42,9 +42,7 @@ public sealed partial class NodePartitionActor
         return true;
     }
 
-    // What the node's actor answers from what it has recovered, and nothing follows from.
-    private static bool OnlyReads(object message) =>
-        message is NodeRequest { Request: ReadHistoryRequest or ListTerminalsRequest or GetCommandRequest or ListCommandsRequest };
+    private static bool OnlyReads(object message) => message is NodeRequest { OnlyReads: true };
 
     private void StartIfWanted(NodeEntry entry)
     {
@@ -256,13 +254,14 @@ public sealed partial class NodePartitionActor
         }
     }
 
-    private static void RefuseBuffered(object message, IActorRef sender)
+    private void RefuseBuffered(object message, IActorRef sender)
     {
-        const string Why = "The node's actor is not ready; try again in a moment.";
+        var failure = _handingOff ? Moving
+            : new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, "The node's actor is not ready; try again in a moment.");
         if (message is Attach attach)
-            Refuse(attach.Bridge, FailureKind.Unavailable, ErrorReasons.StoreUnavailable, Why);
-        else if (message is NodeRequest)
-            sender.Tell(new NodeFailure(new Failure(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, Why)));
+            Refuse(attach.Bridge, failure);
+        else if (message is NodeRequest or ListPartition)
+            sender.Tell(new NodeFailure(failure));
     }
 
     private static void Refuse(IActorRef bridge, FailureKind kind, string reason, string message) =>

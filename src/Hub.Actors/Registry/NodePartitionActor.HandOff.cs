@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Hub.Actors.Nodes;
 using Hub.Actors.Telemetry;
+using Hub.Protocol;
 
 namespace Hub.Actors.Registry;
 
@@ -11,6 +12,8 @@ public sealed partial class NodePartitionActor
     // minute (akka.hocon), so that a store that stands still for some seconds costs nobody anything.
     private static readonly TimeSpan StopLimit = TimeSpan.FromSeconds(4);
     private static readonly TimeSpan MoveLimit = TimeSpan.FromSeconds(45);
+
+    private static readonly Failure Moving = new(FailureKind.Unavailable, ErrorReasons.NotReady, "The node is moving to another member; try again.");
 
     private long _handingOffSinceUs;
     private bool _handOffStuck;

@@ -255,7 +255,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
             m.Bridge.Tell(new AttachTaken(m.Ask));
         if (_handingOff)
         {
-            Refuse(m.Bridge, FailureKind.Unavailable, ErrorReasons.NotReady, "The node is moving to another member; try again.");
+            Refuse(m.Bridge, Moving);
             return;
         }
 
@@ -327,7 +327,7 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
                 break;
             default:
                 if (_handingOff)
-                    Sender.Tell(new NodeFailure(new Failure(FailureKind.Unavailable, ErrorReasons.NotReady, "The node is moving to another member; try again.")));
+                    Sender.Tell(new NodeFailure(Moving));
                 else
                     Deliver(entry, m, Sender);
                 break;

@@ -28,10 +28,16 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
     /// <summary>How long a partition may take to say which nodes it has: longer than it takes to move to another member in order.</summary>
     public static readonly TimeSpan ListTimeout = TimeSpan.FromSeconds(8);
 
+    // After this long without an answer a question is taken for lost; longer each time, and longer than all but a store that stands still takes.
+    private static readonly TimeSpan FirstPatience = TimeSpan.FromSeconds(3);
+
     /// <summary>The region that routes messages to partitions.</summary>
     public IActorRef Region { get; } = region;
 
-    /// <summary>Asks a node's actor (or its partition) and waits for the answer.</summary>
+    /// <summary>
+    /// Asks a node's actor (or its partition) and waits for the answer. What only reads is asked again while the partition moves, and when its member has
+    /// died with the question.
+    /// </summary>
     /// <param name="node">The node's name.</param>
     /// <param name="request">A request message of HubService; not changed after this.</param>
     /// <param name="cancellationToken">Gives the answer up; what was asked may be done all the same.</param>
@@ -40,26 +46,84 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
     public async Task<T> AskAsync<T>(string node, IMessage request, CancellationToken cancellationToken, long caller = 0)
         where T : IMessage
     {
-        // How long input takes is the program's affair; the node's actor answers it when the session ends at the latest.
-        var timeout = request is SendInputRequest ? Timeout.InfiniteTimeSpan : hub.Settings.Registry.AskTimeout;
-        object answer;
-        try
+        var question = new NodeRequest(node, request, caller);
+        var answer = request switch
         {
-            answer = await Region.Ask<object>(new NodeRequest(node, request, caller), timeout, cancellationToken).ConfigureAwait(false);
-        }
-        catch (AskTimeoutException)
-        {
-            throw new NodeRequestFailedException(new Failure(FailureKind.Aborted, ErrorReasons.DeliveryUnknown,
-                $"Node '{node}' did not answer within {hub.Settings.Registry.AskTimeout.TotalSeconds:F0} s; whether it did what was asked is not known."));
-        }
-
+            SendInputRequest => await AskWhileItsSessionStandsAsync(question, cancellationToken).ConfigureAwait(false),
+            _ when question.OnlyReads => await AskAgainAsync(question, cancellationToken).ConfigureAwait(false),
+            _ => await AskOnceAsync(question, hub.Settings.Registry.AskTimeout, cancellationToken).ConfigureAwait(false),
+        };
         return answer switch
         {
             NodeReply { Response: T response } => response,
             NodeFailure failure => throw new NodeRequestFailedException(failure.Failure),
+            null => throw new NodeRequestFailedException(new Failure(FailureKind.Aborted, ErrorReasons.DeliveryUnknown,
+                $"Node '{node}' did not answer within {hub.Settings.Registry.AskTimeout.TotalSeconds:F0} s; whether it did what was asked is not known.")),
             _ => throw new InvalidOperationException($"Node '{node}' answered {answer.GetType()} to {request.Descriptor.Name}."),
         };
     }
+
+    // Null if it is not answered in time.
+    private async Task<object?> AskOnceAsync(object question, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        using var late = new CancellationTokenSource(timeout, hub.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
+        try
+        {
+            return await Region.Ask<object>(question, Timeout.InfiniteTimeSpan, either.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return null;
+        }
+    }
+
+    private async Task<object?> AskAgainAsync(NodeRequest question, CancellationToken cancellationToken)
+    {
+        var began = hub.Time.GetTimestamp();
+        // Who waits for output waits this long by itself.
+        var waits = question.Request is ReadHistoryRequest { Wait: { } wait } ? wait.ToTimeSpan() : TimeSpan.Zero;
+        for (var patience = FirstPatience; ; patience *= 2)
+        {
+            var left = hub.Settings.Registry.AskTimeout - hub.Time.GetElapsedTime(began);
+            var answer = left <= TimeSpan.Zero ? null : await AskOnceAsync(question, Shorter(left, waits + patience), cancellationToken).ConfigureAwait(false);
+            if (answer is not (null or NodeFailure { Failure.Reason: ErrorReasons.NotReady }) || hub.Time.GetElapsedTime(began) >= hub.Settings.Registry.AskTimeout)
+                return answer;
+            await Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.Next(100, 400)), hub.Time, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // How long input takes is the program's affair, and the node's actor answers it when the session ends at the latest; but one that was lost with its
+    // member answers nothing. So who waits looks now and then whether the session still stands.
+    private async Task<object?> AskWhileItsSessionStandsAsync(NodeRequest question, CancellationToken cancellationToken)
+    {
+        using var ended = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var answer = Region.Ask<object>(question, Timeout.InfiniteTimeSpan, ended.Token);
+        try
+        {
+            long? epoch = null;
+            while (await Task.WhenAny(answer, Task.Delay(FirstPatience, hub.Time, ended.Token)).ConfigureAwait(false) != answer && !ended.IsCancellationRequested)
+            {
+                var look = new NodeRequest(question.Node, new GetNodeRequest { Name = Names.Node(question.Node) });
+                var now = await AskOnceAsync(look, FirstPatience, ended.Token).ConfigureAwait(false) is NodeReply { Response: GetNodeResponse { Node: var node } } ? node.SessionEpoch : 0;
+                if (answer.IsCompleted)
+                    break;
+                if (now != (epoch ??= now) || now == 0)
+                {
+                    return new NodeFailure(new Failure(FailureKind.Aborted, ErrorReasons.DeliveryUnknown,
+                        "It is not known whether the node did this: its partition has moved, or its member has died. Look at the terminal before you try again."));
+                }
+            }
+
+            return await answer.ConfigureAwait(false);
+        }
+        finally
+        {
+            await ended.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private static TimeSpan Shorter(TimeSpan a, TimeSpan b) => a < b ? a : b;
 
     /// <summary>Every node ever registered, by name; and the partitions that do not answer within <see cref="ListTimeout"/>, whose nodes are not among them.</summary>
     public Task<NodeList> ListAsync(CancellationToken cancellationToken) =>
@@ -76,14 +140,16 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
 
     private async Task<(int Partition, IReadOnlyList<Node>? Nodes)> ListAsync(int partition, CancellationToken cancellationToken)
     {
-        try
+        var began = hub.Time.GetTimestamp();
+        while (ListTimeout - hub.Time.GetElapsedTime(began) is var left && left > TimeSpan.Zero)
         {
-            return (partition, (await Region.Ask<PartitionNodes>(new ListPartition(partition), ListTimeout, cancellationToken).ConfigureAwait(false)).Nodes);
+            if (await AskOnceAsync(new ListPartition(partition), Shorter(left, FirstPatience), cancellationToken).ConfigureAwait(false) is PartitionNodes list)
+                return (partition, list.Nodes);
+            // It may have moved, or died with its member, with the question.
+            await Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.Next(50, 200)), hub.Time, cancellationToken).ConfigureAwait(false);
         }
-        catch (AskTimeoutException)
-        {
-            return (partition, null);
-        }
+
+        return (partition, null);
     }
 
     /// <summary>Routes messages: entity and shard are the partition.</summary>

@@ -14,6 +14,8 @@ public sealed class HistoryFollower(NodeRegistry registry, HubRuntime hub)
 {
     private const int SliceBytes = 64 * 1024;
     private static readonly TimeSpan Wait = TimeSpan.FromSeconds(25);
+    // Beside others: a question that died with its member is missed that much later (see NodeRegistry).
+    private static readonly TimeSpan SharedWait = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan CallerWait = TimeSpan.FromSeconds(4);
     // A node's actor that restarts, or a store that stalls, is waited for this long before the client is told.
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
@@ -28,7 +30,7 @@ public sealed class HistoryFollower(NodeRegistry registry, HubRuntime hub)
     {
         Names.TryParseTerminal(name, out var node, out _);
         // A caller that waits asks often enough to be known to be there (see CallerHolds).
-        var wait = (caller == 0 ? Wait : CallerWait).ToDuration();
+        var wait = (caller != 0 ? CallerWait : hub.Fence.IsShared ? SharedWait : Wait).ToDuration();
         var request = new ReadHistoryRequest { Name = name, Start = start, MaxBytes = SliceBytes, Wait = wait };
         hub.Metrics.ReaderStarted();
         try

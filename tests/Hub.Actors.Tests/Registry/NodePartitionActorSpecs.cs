@@ -194,7 +194,7 @@ public sealed class NodePartitionActorSpecs : ActorSpec
         Sys.Stop(one.NodeActor);
         ExpectTerminated(one.NodeActor, Bound);
         var failure = asker.ExpectMsg<NodeFailure>(Bound).Failure;
-        (failure.Kind, failure.Reason).ShouldBe((FailureKind.Unavailable, ErrorReasons.StoreUnavailable));
+        (failure.Kind, failure.Reason).ShouldBe((FailureKind.Unavailable, ErrorReasons.NotReady));
         bridge.ExpectMsg<AttachRefused>(Bound).Failure.Kind.ShouldBe(FailureKind.Unavailable);
         asker.ExpectNoMsg(Moment);
     }

@@ -1,3 +1,4 @@
+using Akka;
 using Akka.Actor;
 using Akka.TestKit;
 using AkkaHub.V1;
@@ -153,8 +154,8 @@ public sealed class SharedPartitionSpecs : ActorSpec
         probe.ExpectMsg<TimeoutException>(Bound);
     }
 
-    [Fact]
-    public void A_partition_whose_write_does_not_end_does_not_end_either_and_its_member_leaves()
+    // Its write does not end before the journal is opened.
+    private void HandOffWithAWriteUnderWay()
     {
         var one = Attach();
         Journal.Close();
@@ -164,6 +165,12 @@ public sealed class SharedPartitionSpecs : ActorSpec
         _partition.Tell(HandOffPartition.Instance);
         ExpectNoMsg(Moment);
         Left().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public void A_partition_whose_write_does_not_end_does_not_end_either_and_its_member_leaves()
+    {
+        HandOffWithAWriteUnderWay();
         Advance(TimeSpan.FromSeconds(40));
         ExpectNoMsg(Moment);
         Left().ShouldBeEmpty("nobody stops: a store that stands still for a while costs no member");
@@ -172,6 +179,25 @@ public sealed class SharedPartitionSpecs : ActorSpec
         ExpectNoMsg(Moment);
         Journal.Open();
         ExpectTerminated(_partition, Bound);
+    }
+
+    [Fact]
+    public void Once_its_member_stops_a_move_that_is_under_way_has_less_time()
+    {
+        HandOffWithAWriteUnderWay();
+        Advance(TimeSpan.FromSeconds(20));
+        Left().ShouldBeEmpty();
+        var stop = CoordinatedShutdown.Get(Sys);
+        var go = new TaskCompletionSource<Done>();
+        stop.AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "held by the spec", () => go.Task);
+        var stopped = stop.Run(CoordinatedShutdown.ClusterLeavingReason.Instance);
+        // Akka ends the partition soon: it has had more than its four seconds.
+        Advance(TimeSpan.FromSeconds(2));
+        AwaitAssert(() => Left().ShouldHaveSingleItem().ShouldContain("partition 3"), Bound);
+        Journal.Open();
+        ExpectTerminated(_partition, Bound);
+        go.SetResult(Done.Instance);
+        _ = stopped;
     }
 
     private static PostgresMemberEntry Row(int uid, bool alive = true, int? cluster = 1) => new(uid, $"m{uid}:1", default, alive, cluster);
