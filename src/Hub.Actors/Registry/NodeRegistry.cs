@@ -105,10 +105,10 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
             while (await Task.WhenAny(answer, Task.Delay(FirstPatience, hub.Time, ended.Token)).ConfigureAwait(false) != answer && !ended.IsCancellationRequested)
             {
                 var look = new NodeRequest(question.Node, new GetNodeRequest { Name = Names.Node(question.Node) });
-                var now = await AskOnceAsync(look, FirstPatience, ended.Token).ConfigureAwait(false) is NodeReply { Response: GetNodeResponse { Node: var node } } ? node.SessionEpoch : 0;
+                var seen = (await AskOnceAsync(look, FirstPatience, ended.Token).ConfigureAwait(false) as NodeReply)?.Response as GetNodeResponse;
                 if (answer.IsCompleted)
                     break;
-                if (now != (epoch ??= now) || now == 0)
+                if (seen is null || seen.Node.SessionEpoch != (epoch ??= seen.Node.SessionEpoch))
                 {
                     return new NodeFailure(new Failure(FailureKind.Aborted, ErrorReasons.DeliveryUnknown,
                         "It is not known whether the node did this: its partition has moved, or its member has died. Look at the terminal before you try again."));

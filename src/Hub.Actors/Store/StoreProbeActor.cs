@@ -37,6 +37,8 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
         public static readonly ProbeRecovered Instance = new();
     }
 
+    private sealed record ProbeFailed(Exception Cause);
+
     private sealed record ProbeSucceeded
     {
         public static readonly ProbeSucceeded Instance = new();
@@ -104,6 +106,9 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
                 foreach (var waiting in _waiting)
                     waiting.Tell(StoreReads.Instance);
                 break;
+            case ProbeFailed m when Sender.Equals(_attempt):
+                _cause = m.Cause;
+                break;
             case ProbeSucceeded when Sender.Equals(_attempt):
                 _probing = false;
                 _succeeded = true;
@@ -151,6 +156,11 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
         private long _count;
 
         public override string PersistenceId { get; } = "store-probe-" + member;
+
+        // Said once, by who made this, and not at each attempt.
+        protected override void OnRecoveryFailure(Exception reason, object? message = null) => Context.Parent.Tell(new ProbeFailed(reason));
+
+        protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr) => Context.Parent.Tell(new ProbeFailed(cause));
 
         protected override void OnRecover(object message)
         {
