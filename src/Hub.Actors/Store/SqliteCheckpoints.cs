@@ -38,6 +38,7 @@ internal sealed class SqliteCheckpoints(string connectionString, HubMetrics? met
     private bool _warned;
     private int _pages;
     private int _next = CopyAt;
+    private int _copyingFrom;
 
     /// <summary>To be awaited between two transactions.</summary>
     /// <param name="pages">Pages the last one added to the log.</param>
@@ -48,11 +49,16 @@ internal sealed class SqliteCheckpoints(string connectionString, HubMetrics? met
         if (_allCopied && pages > 0)
             SeeWhetherItBeganAnew();
         if (_copying is null && _pages >= _next)
+        {
+            _copyingFrom = _pages;
             _copying = Task.Run(CopyBeside);
-        if (_copying is not { IsCompleted: true } copied)
+        }
+
+        // A writer that is faster than the copying waits for it, or the log would grow without bound.
+        if (_copying is not { } copying || (!copying.IsCompleted && _pages - _copyingFrom < CopyAt))
             return;
+        await copying.ConfigureAwait(false);
         _copying = null;
-        await copied.ConfigureAwait(false);
         _allCopied = await Task.Run(() => TryCopy(out var all) && all).ConfigureAwait(false);
         if (_allCopied)
             (_pages, _next, _warned) = (0, CopyAt, false);
