@@ -60,7 +60,8 @@ public static class HubActors
                 entity => NodePartitionActor.Props(int.Parse(entity, System.Globalization.CultureInfo.InvariantCulture), hub, snapshots, probe),
                 settings,
                 new NodeRegistry.Extractor(hub.Settings.Registry.Partitions),
-                new PartitionAllocation(hub, Akka.Cluster.Cluster.Get(system).SelfAddress, sharding.DefaultShardAllocationStrategy(settings)),
+                new PartitionAllocation(hub, Akka.Cluster.Cluster.Get(system).SelfAddress, sharding.DefaultShardAllocationStrategy(settings),
+                    partition => PartitionMove.End(system, PartitionMove.Workers(system), partition)),
                 HandOffPartition.Instance));
         })
         .WithActors((system, registry) =>

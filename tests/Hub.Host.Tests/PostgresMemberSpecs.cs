@@ -154,6 +154,29 @@ public sealed class PostgresMemberSpecs(PostgresFixture postgres) : IClassFixtur
     }
 
     [SkippableFact]
+    public async Task Who_has_no_session_is_gone_but_nobody_is_for_one_that_has_none_itself()
+    {
+        var (server, database, connection) = await NewStoreAsync();
+        // Whose clock stands still opens no session again.
+        var time = new FakeTimeProvider();
+        await using var asks = await PostgresMember.RegisterAsync(connection, "a", alone: false, time);
+        await using var lives = await PostgresMember.RegisterAsync(connection, "b", alone: false, time);
+        await using var dies = await PostgresMember.RegisterAsync(connection, "c", alone: false, time);
+        int[] both = [lives.Uid, dies.Uid];
+        (await asks.GoneAsync(both)).ShouldBeEmpty();
+
+        await server.QueryAsync($"SELECT pg_terminate_backend({await Session(server, database, dies)}, 5000)", database);
+        (await asks.GoneAsync(both)).ShouldBe([dies.Uid]);
+        (await asks.GoneAsync([lives.Uid])).ShouldBeEmpty();
+        // Also when others have fenced it.
+        (await lives.FenceAsync(dies.Uid)).ShouldBeTrue();
+        (await asks.GoneAsync(both)).ShouldBe([dies.Uid]);
+
+        await server.QueryAsync($"SELECT pg_terminate_backend({await Session(server, database, asks)}, 5000)", database);
+        (await asks.GoneAsync(both)).ShouldBeEmpty();
+    }
+
+    [SkippableFact]
     public async Task Of_two_that_fence_each_other_one_remains()
     {
         var (_, _, connection) = await NewStoreAsync();

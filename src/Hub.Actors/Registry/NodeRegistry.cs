@@ -58,7 +58,8 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
             NodeReply { Response: T response } => response,
             NodeFailure failure => throw new NodeRequestFailedException(failure.Failure),
             null => throw new NodeRequestFailedException(new Failure(FailureKind.Aborted, ErrorReasons.DeliveryUnknown,
-                $"Node '{node}' did not answer within {hub.Settings.Registry.AskTimeout.TotalSeconds:F0} s; whether it did what was asked is not known.")),
+                $"Node '{node}' did not answer within {hub.Settings.Registry.AskTimeout.TotalSeconds:F0} s" +
+                (question.OnlyReads ? "; ask again." : "; whether it did what was asked is not known."))),
             _ => throw new InvalidOperationException($"Node '{node}' answered {answer.GetType()} to {request.Descriptor.Name}."),
         };
     }

@@ -12,16 +12,18 @@ namespace Hub.Actors.Registry;
 /// <param name="hub">What is known of the members; the clock.</param>
 /// <param name="self">This member's address: its own region has none in its path.</param>
 /// <param name="even">Spreads them evenly.</param>
-internal sealed class PartitionAllocation(HubRuntime hub, Address self, IShardAllocationStrategy even) : IActorSystemDependentAllocationStrategy
+/// <param name="endMove">Ends the move of a partition whose member has died, see <see cref="PartitionMove"/>.</param>
+internal sealed class PartitionAllocation(HubRuntime hub, Address self, IShardAllocationStrategy even, Action<string> endMove) : IActorSystemDependentAllocationStrategy
 {
     /// <summary>Most partitions that move at a time.</summary>
     public const int MaxMoving = 2;
 
     // A move costs its nodes a moment: nothing is in a hurry to be even.
-    private static readonly TimeSpan EvenInterval = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan EvenInterval = TimeSpan.FromSeconds(3);
     private static readonly Task<IImmutableSet<string>> None = Task.FromResult<IImmutableSet<string>>(ImmutableHashSet<string>.Empty);
 
     private long _evenedUs = hub.ElapsedUs();
+    private HashSet<string> _homeless = [];
 
     /// <inheritdoc/>
     public void Start(ActorSystem system) => (even as IActorSystemDependentAllocationStrategy)?.Start(system);
@@ -36,6 +38,12 @@ internal sealed class PartitionAllocation(HubRuntime hub, Address self, IShardAl
     /// <inheritdoc/>
     public Task<IImmutableSet<string>> Rebalance(IImmutableDictionary<IActorRef, IImmutableList<string>> currentShardAllocations, IImmutableSet<string> rebalanceInProgress)
     {
+        // A move that is over has its partition's home taken away in the same step. Twice, since its end may be on its way.
+        var homeless = rebalanceInProgress.Except(currentShardAllocations.Values.SelectMany(static s => s));
+        foreach (var partition in homeless.Where(_homeless.Contains))
+            endMove(partition);
+        _homeless = [.. homeless];
+
         // A move needs every member's word.
         if (!hub.Members.AllReachable)
             return None;

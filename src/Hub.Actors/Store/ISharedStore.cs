@@ -7,6 +7,12 @@ public interface ISharedStore
     Task<IReadOnlyList<PostgresMemberEntry>> OthersAsync(CancellationToken cancellationToken = default);
 
     /// <summary>
+    /// Which of these members have no session any more, by the word of the server, while this member has its own: none while it has not, since the server
+    /// may then have started again and all are about to come back. Members that are fenced or removed may be among them.
+    /// </summary>
+    Task<IReadOnlyCollection<int>> GoneAsync(IReadOnlyCollection<int> uids, CancellationToken cancellationToken = default);
+
+    /// <summary>
     /// Asks whether this member may form a cluster of its own, and makes it the first of one if so: while another member lives that is of a
     /// cluster, nobody may; of several that ask at once, one is told so. Members that have died are fenced then, once they have been dead for
     /// some seconds: one that only lost its session is back by then. Asked again until it is formed, or another one is joined. One at a time.

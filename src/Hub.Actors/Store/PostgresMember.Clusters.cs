@@ -18,6 +18,13 @@ public sealed partial class PostgresMember
     }
 
     /// <inheritdoc/>
+    public async Task<IReadOnlyCollection<int>> GoneAsync(IReadOnlyCollection<int> uids, CancellationToken cancellationToken = default)
+    {
+        await using var connection = await PostgresRegistry.OpenAsync(_own, cancellationToken).ConfigureAwait(false);
+        return await PostgresRegistry.GoneAsync(connection, Uid, uids, cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
     public async Task<IReadOnlyList<PostgresMemberEntry>?> TryFormAsync(CancellationToken cancellationToken = default)
     {
         await using var connection = await PostgresRegistry.OpenAsync(_own, cancellationToken).ConfigureAwait(false);

@@ -147,6 +147,22 @@ internal static class PostgresRegistry
         return found;
     }
 
+    /// <summary>Which of these have no session, or none if <paramref name="uid"/> has none itself.</summary>
+    public static async Task<IReadOnlyCollection<int>> GoneAsync(NpgsqlConnection connection, int uid, IReadOnlyCollection<int> uids, CancellationToken cancellationToken)
+    {
+        // Their rows may be gone, so it asks for numbers. One statement: one look at the server's locks.
+        await using var command = Command(connection, $"SELECT uid, {Alive} FROM unnest($1::int[]) AS uid", uids.Append(uid).ToArray());
+        await using var reader = await command.ExecuteReaderAsync(cancellationToken).ConfigureAwait(false);
+        var gone = new HashSet<int>();
+        while (await reader.ReadAsync(cancellationToken).ConfigureAwait(false))
+        {
+            if (!reader.GetBoolean(1))
+                gone.Add(reader.GetInt32(0));
+        }
+
+        return gone.Contains(uid) ? [] : gone;
+    }
+
     /// <summary>
     /// Marks a member as fenced, in the name of one that is not: of two that fence each other the first wins, and the other is told.
     /// </summary>

@@ -57,8 +57,8 @@ internal sealed class SqliteCheckpoints(string connectionString, HubMetrics? met
         // A writer that is faster than the copying waits for it, or the log would grow without bound.
         if (_copying is not { } copying || (!copying.IsCompleted && _pages - _copyingFrom < CopyAt))
             return;
-        await copying.ConfigureAwait(false);
         _copying = null;
+        await copying.ConfigureAwait(false);
         _allCopied = await Task.Run(() => TryCopy(out var all) && all).ConfigureAwait(false);
         if (_allCopied)
             (_pages, _next, _warned) = (0, CopyAt, false);

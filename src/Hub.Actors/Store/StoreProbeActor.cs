@@ -162,6 +162,12 @@ internal sealed class StoreProbeActor : UntypedActor, IWithTimers
 
         protected override void OnPersistFailure(Exception cause, object @event, long sequenceNr) => Context.Parent.Tell(new ProbeFailed(cause));
 
+        protected override void OnPersistRejected(Exception cause, object @event, long sequenceNr)
+        {
+            Context.Parent.Tell(new ProbeFailed(cause));
+            Context.Stop(Self);
+        }
+
         protected override void OnRecover(object message)
         {
             if (message is StoreProbed probed)

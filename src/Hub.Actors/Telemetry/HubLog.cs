@@ -59,6 +59,9 @@ internal static partial class HubLog
     [LoggerMessage(2109, LogLevel.Information, "Partitions wait for member(s) {Uids} of the store: of this cluster and without a session, or not of it and alive")]
     public static partial void PartitionsWaitForMembers(ILogger log, string uids);
 
+    [LoggerMessage(2115, LogLevel.Warning, "Member {Address} has died: it cannot be reached and its session in the store has ended; its nodes go on elsewhere")]
+    public static partial void MemberDead(ILogger log, string address);
+
     [LoggerMessage(2110, LogLevel.Information, "Forms a new cluster: no other lives on the store")]
     public static partial void ClusterFormed(ILogger log);
 

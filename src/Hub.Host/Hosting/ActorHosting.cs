@@ -118,6 +118,7 @@ internal static class ActorHosting
             var fence = system.ActorOf(MemberFenceActor.Props(hub, uid => store.FenceAsync(uid)), "member-fence");
             hub.Fence.Share(new SharedFence(
                 store, () => LookAsync(fence, system), why => services.GetRequiredService<Expulsion>().Begin(why), SplitBrainPeriod(system.Settings.Config), hub.Time, hub.Log));
+            system.ActorOf(DeadMembersActor.Props(hub, store), "dead-members");
         });
 
     private static async Task<MembersSeen?> LookAsync(IActorRef fence, ActorSystem system)

@@ -10,6 +10,7 @@ internal sealed class FakeSharedStore : ISharedStore
     public event Action<Exception>? Silent;
     private int _looks;
     private int _formAsked;
+    private int _goneAsked;
 
     public PostgresMemberEntry[] Others { get; set; } = [];
 
@@ -34,6 +35,19 @@ internal sealed class FakeSharedStore : ISharedStore
         Interlocked.Increment(ref _asked);
         await Held;
         return Others;
+    }
+
+    /// <summary>Who has no session.</summary>
+    public int[] Gone { get; set; } = [];
+
+    public bool GoneFails { get; set; }
+
+    public int GoneAsked => Volatile.Read(ref _goneAsked);
+
+    public Task<IReadOnlyCollection<int>> GoneAsync(IReadOnlyCollection<int> uids, CancellationToken cancellationToken = default)
+    {
+        Interlocked.Increment(ref _goneAsked);
+        return GoneFails ? Task.FromException<IReadOnlyCollection<int>>(new TimeoutException()) : Task.FromResult<IReadOnlyCollection<int>>([.. Gone.Intersect(uids)]);
     }
 
     public Task<IReadOnlyList<PostgresMemberEntry>?> TryFormAsync(CancellationToken cancellationToken = default)

@@ -24,11 +24,12 @@ public sealed class PartitionAllocationSpecs
     private readonly HubRuntime _hub;
     private readonly EvenStandIn _even = new();
     private readonly PartitionAllocation _allocation;
+    private readonly List<string> _ended = [];
 
     public PartitionAllocationSpecs()
     {
         _hub = new HubRuntime(new HubSettings(), new HubMetrics(), new Readiness(), _time, NullLogger.Instance);
-        _allocation = new PartitionAllocation(_hub, Self, _even);
+        _allocation = new PartitionAllocation(_hub, Self, _even, _ended.Add);
     }
 
     private static ImmutableDictionary<IActorRef, IImmutableList<string>> Homes(int own, int other, int last)
@@ -83,15 +84,33 @@ public sealed class PartitionAllocationSpecs
     }
 
     [Fact]
-    public async Task Where_nobody_drains_they_spread_evenly_every_ten_seconds()
+    public async Task Where_nobody_drains_they_spread_evenly_every_three_seconds()
     {
         var homes = Homes(own: 3, other: 9, last: 1);
         (await MovingAsync(homes)).ShouldBeEmpty();
-        _time.Advance(TimeSpan.FromSeconds(10));
+        _time.Advance(TimeSpan.FromSeconds(3));
         (await MovingAsync(homes)).ShouldBe([12]);
         (await MovingAsync(homes)).ShouldBeEmpty();
-        _time.Advance(TimeSpan.FromSeconds(10));
+        _time.Advance(TimeSpan.FromSeconds(3));
         (await MovingAsync(homes)).ShouldBe([12]);
+    }
+
+    [Fact]
+    public async Task The_move_of_a_partition_whose_member_has_died_is_ended()
+    {
+        var homes = Homes(own: 3, other: 3, last: 1);
+        // The member of 7 and 8 is there no more.
+        await MovingAsync(homes, 3, 7);
+        _ended.ShouldBeEmpty();
+        await MovingAsync(homes, 3, 7, 8);
+        _ended.ShouldBe(["7"]);
+        _hub.Members.SetState([], allReachable: false);
+        await MovingAsync(homes, 3, 7, 8);
+        _ended.ShouldBe(["7", "7", "8"], ignoreOrder: true);
+        // Its move has ended, or its home is elsewhere.
+        await MovingAsync(homes, 3);
+        await MovingAsync(homes, 3, 7);
+        _ended.Count.ShouldBe(3);
     }
 
     private sealed class EvenStandIn : IShardAllocationStrategy
