@@ -19,6 +19,18 @@ internal static class Prerequisite
 #pragma warning restore RS0030
     }
 
+    /// <summary>The hub's assembly of the build before this one. Skips the test where nobody gives it, also in CI: <c>.ci/run</c> makes it, if the clone has its history.</summary>
+    public static string PreviousBuild()
+    {
+        var directory = Environment.GetEnvironmentVariable("AKKAHUB_TEST_PREVIOUS") ?? "";
+#pragma warning disable RS0030 // Here it is meant.
+        Skip.If(directory.Length == 0, "AKKAHUB_TEST_PREVIOUS does not name the directory of an earlier build of the hub");
+#pragma warning restore RS0030
+        var assembly = Path.Combine(directory, "Hub.Host.dll");
+        File.Exists(assembly).ShouldBeTrue($"AKKAHUB_TEST_PREVIOUS: there is no {assembly}");
+        return assembly;
+    }
+
     /// <summary>Skips or fails the test if a program is not on the PATH.</summary>
     public static void RequirePrograms(params ReadOnlySpan<string> programs)
     {

@@ -86,6 +86,7 @@ public sealed class CutSpecs(ITestOutputHelper output)
         await UntilAsync(() => Task.FromResult(fleet.Nodes.All(n => n.Position is var p && p.Acknowledged == p.Produced)));
         (await HistoryAudit.ReadAllAsync(context, "cut", cluster, fleet.Nodes)).ShouldBe((0, 0));
         (await HistoryAudit.CountHolesAsync(cluster.Store)).ShouldBe(0);
+        (await HistoryAudit.CountWritersThatCameBackAsync(cluster.Store)).ShouldBe(0);
         fleet.Meters.Violations.ShouldBeEmpty();
         foreach (var member in cluster.Members)
             (await File.ReadAllLinesAsync(member.LogFile)).ShouldNotContain(l => l.Contains(" is offline", StringComparison.Ordinal));

@@ -60,6 +60,7 @@ public sealed class DrainSpecs(ITestOutputHelper output)
         var written = await writer.FinishAsync(Patience);
         await client.WaitForTerminalAsync("n1", writer.Name, t => t.State != TerminalState.Live, Patience);
         Whole.Check(await client.ReadAllAsync("n1", writer.Name), written);
+        await cluster.JournalIsWholeAsync();
         (await File.ReadAllLinesAsync(leaving.LogFile)).ShouldNotContain(l => l.Contains("leave with this one", StringComparison.Ordinal), "its partitions moved before it left");
         foreach (var member in cluster.Members)
         {

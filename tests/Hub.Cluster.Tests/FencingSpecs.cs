@@ -41,7 +41,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         (await ended.WaitAsync(Patience)).StatusCode.ShouldBe(StatusCode.Unavailable);
         (await fenced.Child.WaitForExitAsync(Patience)).ShouldBe(Downed);
         await GoesOnAsync(cluster.Members[1], agent, writer);
-        await FinishAsync(log, cluster.Members.Skip(1), agent, writer);
+        await FinishAsync(cluster, log, cluster.Members.Skip(1), agent, writer);
         await fenced.StartAndWaitAsync(Patience);
     }
 
@@ -93,7 +93,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         var other = cluster.Members.First(m => m != holder);
         await GoesOnAsync(other, agent, writer);
         await holder.StartAndWaitAsync(Patience);
-        await FinishAsync(log, cluster.Members, agent, writer);
+        await FinishAsync(cluster, log, cluster.Members, agent, writer);
         await log.HasNoneAsync("23505", "the unique key is the last line, and was not needed");
     }
 
@@ -116,7 +116,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         await GoesOnAsync(cluster.Members[1], agent, writer);
         workspace.Say($"goes on, the writer at {writer.Written}");
         (await cluster.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member WHERE NOT fenced")).ShouldBe(uids);
-        await FinishAsync(log, cluster.Members, agent, writer);
+        await FinishAsync(cluster, log, cluster.Members, agent, writer);
     }
 
     /// <summary>Twice as many busy processes as processors, at the same priority.</summary>
@@ -147,7 +147,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
 
         await GoesOnAsync(cluster.Members[1], agent, writer);
         (await cluster.QueryAsync("SELECT count(*) FROM akkahub_member WHERE NOT fenced")).ShouldBe("3");
-        await FinishAsync(log, cluster.Members, agent, writer);
+        await FinishAsync(cluster, log, cluster.Members, agent, writer);
     }
 
     private async Task<(string Node, WriterTerminal Writer)> StartWriterAsync(Workspace workspace, TestCluster cluster, string node)
@@ -199,7 +199,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         }
     }
 
-    private static async Task FinishAsync(LogSinceNow log, IEnumerable<HubProcess> members, string node, WriterTerminal writer)
+    private static async Task FinishAsync(TestCluster cluster, LogSinceNow log, IEnumerable<HubProcess> members, string node, WriterTerminal writer)
     {
         writer.Stop();
         var written = await writer.FinishAsync(Patience);
@@ -211,6 +211,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
             member.Child.HasExited.ShouldBeFalse();
         }
 
+        await cluster.JournalIsWholeAsync();
         await log.HasNoneAsync($"Node {node} is offline");
     }
 

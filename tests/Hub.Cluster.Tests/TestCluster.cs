@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using AkkaHub.V1;
+using Hub.Load.Chaos;
 using Hub.Load.Processes;
 using Hub.SystemTests.Harness;
 
@@ -24,13 +25,19 @@ public sealed class TestCluster : IAsyncDisposable
     public IReadOnlyList<Uri> Addresses => [.. Members.Select(m => m.Grpc)];
 
     /// <summary>Makes certificates and starts the members; ends when all are ready. Or skips the test.</summary>
-    public static async Task<TestCluster> StartAsync(Workspace workspace, int members, Dictionary<string, string?>? settings = null)
+    /// <param name="workspace">Where it belongs.</param>
+    /// <param name="members">How many.</param>
+    /// <param name="settings">Settings of all of them.</param>
+    /// <param name="hubAssembly">Another build of the hub; null for this one.</param>
+    public static async Task<TestCluster> StartAsync(Workspace workspace, int members, Dictionary<string, string?>? settings = null, string? hubAssembly = null)
     {
         Prerequisite.RequirePrograms("openssl");
         var server = await PostgresServer.StartNewAsync();
         var certificates = await MakeCertificatesAsync(workspace, members);
         var environments = Enumerable.Range(0, members).Select(_ => new Dictionary<string, string?>(settings ?? [])).ToArray();
         var hubs = environments.Index().Select(e => workspace.NewHub(e.Item, name: $"member{e.Index + 1}")).ToArray();
+        foreach (var hub in hubs)
+            hub.HubAssembly = hubAssembly ?? hub.HubAssembly;
         var seeds = string.Join(',', hubs.Select(h => $"127.0.0.1:{h.RemotePort}"));
         foreach (var (index, environment) in environments.Index())
         {
@@ -97,6 +104,13 @@ public sealed class TestCluster : IAsyncDisposable
 
     /// <summary>Runs a statement in the store.</summary>
     public Task<string> QueryAsync(string sql) => _server.QueryAsync(sql);
+
+    /// <summary>Fails if a persistence id's rows have a hole, or the rows of one writer lie on both sides of another's.</summary>
+    public async Task JournalIsWholeAsync()
+    {
+        (await QueryAsync(HistoryAudit.Holes)).ShouldBe("0");
+        (await QueryAsync(HistoryAudit.WritersThatCameBack)).ShouldBe("0");
+    }
 
     /// <summary>Kills the members, ends the server.</summary>
     public async ValueTask DisposeAsync()

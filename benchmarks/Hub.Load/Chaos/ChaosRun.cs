@@ -123,6 +123,7 @@ public static class ChaosRun
         context.Require(name, "doubled", doubled, "bytes", atMost: 0);
         context.Require(name, "lost by followers", lostByFollowers, "bytes", atMost: 0);
         context.Require(name, "doubled by followers", doubledByFollowers, "bytes", atMost: 0);
+        context.Require(name, "writers that came back in the journal", await HistoryAudit.CountWritersThatCameBackAsync(cluster.Store).ConfigureAwait(false), "", atMost: 0);
         context.Require(name, "holes in the journal", await HistoryAudit.CountHolesAsync(cluster.Store).ConfigureAwait(false), "", atMost: 0);
         var offline = cluster.Members.SelectMany(m => File.ReadLines(m.LogFile)).Where(l => l.Contains(" is offline", StringComparison.Ordinal)).ToList();
         foreach (var line in offline.Take(5))

@@ -15,9 +15,21 @@ internal static class HistoryAudit
     private const int PageBytes = 1024 * 1024;
     private static readonly TimeSpan CallTime = TimeSpan.FromSeconds(30);
 
-    /// <summary>Counts the persistence ids whose numbers have a hole; rows are deleted from the front only. Who wrote a row does not say whether two took turns: what the store notes is the process (ADR 0009).</summary>
+    /// <summary>Counts the persistence ids whose numbers have a hole; rows are deleted from the front only.</summary>
     public const string Holes = """
         SELECT count(*) FROM (SELECT max(sequence_number) - min(sequence_number) + 1 - count(*) AS missing FROM journal GROUP BY persistence_id) AS ids WHERE missing <> 0
+        """;
+
+    /// <summary>
+    /// Counts the writers that came back: whose rows lie on both sides of another's, in the order of their numbers. A row ends with its writer, as field 15 of four bytes
+    /// (<c>stored.proto</c>). −1 if no row has one.
+    /// </summary>
+    public const string WritersThatCameBack = """
+        WITH rows AS (SELECT persistence_id, sequence_number, substr(message, length(message) - 3) AS writer FROM journal
+            WHERE persistence_id ~ '^(node|partition|events)-' AND length(message) > 4 AND get_byte(message, length(message) - 5) = 125),
+          turns AS (SELECT persistence_id, writer, lag(writer) OVER (PARTITION BY persistence_id ORDER BY sequence_number) AS before FROM rows),
+          back AS (SELECT FROM turns WHERE before IS DISTINCT FROM writer GROUP BY persistence_id, writer HAVING count(*) > 1)
+        SELECT CASE WHEN EXISTS (SELECT FROM rows) THEN (SELECT count(*) FROM back) ELSE -1 END
         """;
 
     /// <summary>Reads the histories of all nodes, through the members in turn. Gives the bytes that are missing and those that are there twice.</summary>
@@ -41,6 +53,9 @@ internal static class HistoryAudit
 
     /// <summary>Persistence ids whose sequence numbers have holes.</summary>
     public static async Task<long> CountHolesAsync(PostgresProcess store) => Number(await store.QueryAsync(Holes).ConfigureAwait(false));
+
+    /// <summary>Writers whose rows lie on both sides of another's; −1 if none is noted.</summary>
+    public static async Task<long> CountWritersThatCameBackAsync(PostgresProcess store) => Number(await store.QueryAsync(WritersThatCameBack).ConfigureAwait(false));
 
     private static async Task<HistoryCheck> ReadAsync(LocalCluster cluster, int member, SimulatedNode node)
     {

@@ -42,6 +42,7 @@ public sealed class HubProcess : IAsyncDisposable
     {
         _options = options;
         System.IO.Directory.CreateDirectory(options.Directory);
+        HubAssembly = options.HubAssembly;
         DataDirectory = Path.Combine(options.Directory, "data");
         LogFile = Path.Combine(options.Directory, "hub.log");
         GrpcPort = Ports.Free();
@@ -59,6 +60,8 @@ public sealed class HubProcess : IAsyncDisposable
         };
     }
 
+    /// <summary>The hub's assembly, from the next start on.</summary>
+    public string HubAssembly { get; set; }
     /// <summary>Its data directory.</summary>
     public string DataDirectory { get; }
     /// <summary>All it ever wrote to standard output and error, over restarts.</summary>
@@ -105,7 +108,7 @@ public sealed class HubProcess : IAsyncDisposable
             environment[name] = value;
         foreach (var (name, value) in more ?? new Dictionary<string, string?>())
             environment[name] = value;
-        string[] command = [.. _options.Launcher, "dotnet", _options.HubAssembly, "--data-dir", DataDirectory];
+        string[] command = [.. _options.Launcher, "dotnet", HubAssembly, "--data-dir", DataDirectory];
         _child = ChildProcess.Start(command[0], command[1..], environment, LogFile, _options.Directory);
     }
 

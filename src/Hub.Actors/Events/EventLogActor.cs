@@ -4,6 +4,7 @@ using Akka.Cluster;
 using Akka.Persistence;
 using AkkaHub.Internal.V1;
 using AkkaHub.V1;
+using Hub.Actors.Store;
 using Hub.Actors.Telemetry;
 
 namespace Hub.Actors.Events;
@@ -33,6 +34,7 @@ internal sealed class EventLogActor : UntypedPersistentActor, IWithTimers
 
     private readonly int _partition;
     private readonly HubRuntime _hub;
+    private readonly uint _writer = RowWriter.New();
     private readonly EventLog _log;
     private readonly Queue<Waiting> _waiting = new();
     // Who is told of the next event, and when it asked: members that ask no more are not told for ever.
@@ -207,7 +209,7 @@ internal sealed class EventLogActor : UntypedPersistentActor, IWithTimers
     {
         // Numbers begin at the time, so that a cursor of another store is not taken for one of this.
         var end = _log.Events.End;
-        var row = new EventsLogged { Before = end == 0 ? Math.Max(1, _hub.NowUnixUs() / 1000) : end, Life = _log.Life, GivenThrough = _log.GivenThrough };
+        var row = new EventsLogged { Before = end == 0 ? Math.Max(1, _hub.NowUnixUs() / 1000) : end, Life = _log.Life, GivenThrough = _log.GivenThrough, Writer = _writer };
         var told = new Dictionary<string, long>(StringComparer.Ordinal);
         for (var facts = 0; facts < MaxFactsPerRow && _waiting.TryDequeue(out var waiting);)
         {

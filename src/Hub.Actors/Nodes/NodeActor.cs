@@ -4,6 +4,7 @@ using Akka.Persistence;
 using AkkaHub.Internal.V1;
 using AkkaHub.V1;
 using Hub.Actors.Registry;
+using Hub.Actors.Store;
 using Hub.Actors.Telemetry;
 using Hub.Protocol;
 
@@ -264,6 +265,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         && _snapshotStage == SnapshotStage.None && _eraseStage == EraseStage.None && _untold.Newest is null;
 
     private long _pendingReported;
+    private readonly uint _writer = RowWriter.New();
 
     // What is written now counts in: it is held until it is durable. Clients get half, so that what they ask for never makes
     // a node seem to say too much.
@@ -284,6 +286,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         _inFlightFactBytes = _inFlight.Sum(r => r.FactBytes);
         foreach (var row in _inFlight)
         {
+            row.Events.Writer = _writer;
             if (row.FactBytes == 0)
                 continue;
             row.Events.TimeUnixUs = _hub.NowUnixUs();

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Akka.Actor;
 using Akka.Persistence;
 using AkkaHub.Internal.V1;
+using Hub.Actors.Store;
 
 namespace Hub.Actors.Registry;
 
@@ -28,6 +29,7 @@ internal sealed class MembershipActor : UntypedPersistentActor
 
     private readonly int _partition;
     private readonly HubRuntime _hub;
+    private readonly uint _writer = RowWriter.New();
     private readonly Dictionary<string, NodeDescriptor> _nodes = new(StringComparer.Ordinal);
     private readonly Queue<MembershipChanged> _waiting = new();
     private readonly long _started = Stopwatch.GetTimestamp();
@@ -101,7 +103,7 @@ internal sealed class MembershipActor : UntypedPersistentActor
         if (_inFlight.Count > 0 || _waiting.Count == 0)
             return;
         // A stored change is read as 'upserts, then removals': a batch ends at its first removal, so that order survives.
-        var batch = new MembershipChanged();
+        var batch = new MembershipChanged { Writer = _writer };
         while (batch.Removed.Count == 0 && _inFlight.Count < MaxChangesPerEvent && _waiting.TryDequeue(out var change))
         {
             _inFlight.Add(change);

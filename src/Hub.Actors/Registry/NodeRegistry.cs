@@ -30,6 +30,13 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
 
     // After this long without an answer a question is taken for lost; longer each time, and longer than all but a store that stands still takes.
     private static readonly TimeSpan FirstPatience = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan MostPatience = TimeSpan.FromSeconds(12);
+
+    // Most input is answered before that. By then no other member can have taken its node over.
+    private static readonly TimeSpan FirstLook = TimeSpan.FromMilliseconds(500);
+
+    // One look may be lost, or late, like what it looks after.
+    private const int MostMissedLooks = 2;
 
     /// <summary>The region that routes messages to partitions.</summary>
     public IActorRef Region { get; } = region;
@@ -84,14 +91,26 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
         var began = hub.Time.GetTimestamp();
         // Who waits for output waits this long by itself.
         var waits = question.Request is ReadHistoryRequest { Wait: { } wait } ? wait.ToTimeSpan() : TimeSpan.Zero;
-        for (var patience = FirstPatience; ; patience *= 2)
+        var patience = FirstPatience;
+        NodeFailure? refused = null;
+        while (hub.Settings.Registry.AskTimeout - hub.Time.GetElapsedTime(began) is var left && left > TimeSpan.Zero)
         {
-            var left = hub.Settings.Registry.AskTimeout - hub.Time.GetElapsedTime(began);
-            var answer = left <= TimeSpan.Zero ? null : await AskOnceAsync(question, Shorter(left, waits + patience), cancellationToken).ConfigureAwait(false);
-            if (answer is not (null or NodeFailure { Failure.Reason: ErrorReasons.NotReady }) || hub.Time.GetElapsedTime(began) >= hub.Settings.Registry.AskTimeout)
-                return answer;
+            switch (await AskOnceAsync(question, Shorter(left, waits + patience), cancellationToken).ConfigureAwait(false))
+            {
+                case null:
+                    patience = Shorter(patience * 2, MostPatience);
+                    break;
+                case NodeFailure { Failure.Reason: ErrorReasons.NotReady } failure:
+                    refused = failure;
+                    break;
+                case var answer:
+                    return answer;
+            }
+
             await Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.Next(100, 400)), hub.Time, cancellationToken).ConfigureAwait(false);
         }
+
+        return refused;
     }
 
     // How long input takes is the program's affair, and the node's actor answers it when the session ends at the latest; but one that was lost with its
@@ -103,16 +122,18 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
         try
         {
             long? epoch = null;
-            while (await Task.WhenAny(answer, Task.Delay(FirstPatience, hub.Time, ended.Token)).ConfigureAwait(false) != answer && !ended.IsCancellationRequested)
+            var missed = 0;
+            for (var pause = FirstLook; await Task.WhenAny(answer, Task.Delay(pause, hub.Time, ended.Token)).ConfigureAwait(false) != answer && !ended.IsCancellationRequested; pause = FirstPatience)
             {
                 var look = new NodeRequest(question.Node, new GetNodeRequest { Name = Names.Node(question.Node) });
                 var seen = (await AskOnceAsync(look, FirstPatience, ended.Token).ConfigureAwait(false) as NodeReply)?.Response as GetNodeResponse;
                 if (answer.IsCompleted)
                     break;
-                if (seen is null || seen.Node.SessionEpoch != (epoch ??= seen.Node.SessionEpoch))
+                missed = seen is null ? missed + 1 : 0;
+                if (seen is null ? missed >= MostMissedLooks : seen.Node.SessionEpoch != (epoch ??= seen.Node.SessionEpoch))
                 {
                     return new NodeFailure(new Failure(FailureKind.Aborted, ErrorReasons.DeliveryUnknown,
-                        "It is not known whether the node did this: its partition has moved, or its member has died. Look at the terminal before you try again."));
+                        "It is not known whether the node did this: its session has ended meanwhile, or its partition does not answer. Look at the terminal before you try again."));
                 }
             }
 

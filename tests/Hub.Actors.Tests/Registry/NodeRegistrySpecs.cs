@@ -45,6 +45,38 @@ public sealed class NodeRegistrySpecs : ActorSpec
     }
 
     [Fact]
+    public async Task Many_refusals_make_nobody_wait_longer_for_a_question_that_is_lost()
+    {
+        var read = Ask<ListTerminalsResponse>(new ListTerminalsRequest());
+        for (var i = 0; i < 40; i++)
+        {
+            Taken<ListTerminalsRequest>();
+            _region.Reply(Moving);
+        }
+
+        Taken<ListTerminalsRequest>();
+        var lost = Hub.Time.GetTimestamp();
+        Taken<ListTerminalsRequest>();
+        Hub.Time.GetElapsedTime(lost).ShouldBeLessThan(TimeSpan.FromSeconds(6));
+        _region.Reply(new NodeReply(new ListTerminalsResponse()));
+        await read;
+    }
+
+    [Fact]
+    public async Task A_read_that_is_refused_to_the_end_is_told_why()
+    {
+        var read = Ask<ListTerminalsResponse>(new ListTerminalsRequest());
+        for (var i = 0; i < 2000 && !read.IsCompleted; i++)
+        {
+            if (_region.ReceiveOne(TimeSpan.FromMilliseconds(5)) is not null)
+                _region.Reply(Moving);
+            Advance(TimeSpan.FromMilliseconds(500));
+        }
+
+        (await Should.ThrowAsync<NodeRequestFailedException>(read)).Failure.Reason.ShouldBe(ErrorReasons.NotReady);
+    }
+
+    [Fact]
     public void Who_waits_for_output_is_not_asked_for_again_before_the_wait_is_over()
     {
         _ = Ask<ReadHistoryResponse>(new ReadHistoryRequest { Wait = Duration.FromTimeSpan(TimeSpan.FromSeconds(20)) });

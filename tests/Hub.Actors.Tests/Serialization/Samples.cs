@@ -67,12 +67,12 @@ internal static class Samples
     {
         ["s1"] = Events(),
         ["s2"] = Snapshot(),
-        ["s3"] = new MembershipChanged { Upserts = { Descriptor() }, Removed = { "gone" } },
+        ["s3"] = new MembershipChanged { Upserts = { Descriptor() }, Removed = { "gone" }, Writer = 10 },
         ["s4"] = new MembershipSnapshot { Nodes = { Descriptor() } },
         ["s5"] = new TokensChanged { Created = Token(), Removed = { "t0" } },
         ["s6"] = new TokensSnapshot { Tokens = { Token() } },
         ["s7"] = new StoreProbed { Count = 42 },
-        ["s8"] = new EventsLogged { Before = 7, Entries = { new LoggedFacts { Node = "n1", Number = 5, Facts = { Fact }, Member = "akka://m#1" } }, Life = 8, GivenThrough = 9 },
+        ["s8"] = new EventsLogged { Before = 7, Entries = { new LoggedFacts { Node = "n1", Number = 5, Facts = { Fact }, Member = "akka://m#1" } }, Life = 8, GivenThrough = 9, Writer = 10 },
         ["s9"] = new EventLogSnapshot
         {
             Before = 7,
@@ -90,14 +90,19 @@ internal static class Samples
     /// What each golden file holds. 's1-2' is the second form of 's1': a released file never changes, so the fields that were
     /// added since are missing in those before the newest.
     /// </summary>
-    public static IReadOnlyDictionary<string, IMessage> Golden { get; } = new Dictionary<string, IMessage>(Stored.Where(s => s.Key is not ("s1" or "s2")))
+    public static IReadOnlyDictionary<string, IMessage> Golden { get; } = new Dictionary<string, IMessage>(Stored.Where(s => s.Key is not ("s1" or "s2" or "s3" or "s8")))
     {
         ["s1"] = FirstEvents(),
         ["s1-2"] = SecondEvents(),
-        ["s1-3"] = Stored["s1"],
+        ["s1-3"] = ThirdEvents(),
+        ["s1-4"] = Stored["s1"],
         ["s2"] = FirstSnapshot(),
         ["s2-2"] = SecondSnapshot(),
         ["s2-3"] = Stored["s2"],
+        ["s3"] = FirstMembership(),
+        ["s3-2"] = Stored["s3"],
+        ["s8"] = FirstLogged(),
+        ["s8-2"] = Stored["s8"],
     };
 
     private static MeshFact Fact => new() { Type = MeshEventType.TerminalOpened, Subject = "nodes/n1/terminals/main", Message = "opened", TimeUnixUs = 120 };
@@ -170,11 +175,19 @@ internal static class Samples
         },
         TimeUnixUs = 110,
         ToldThrough = 4,
+        Writer = 10,
     };
+
+    private static NodeEvents ThirdEvents()
+    {
+        var events = Events();
+        events.Writer = 0;
+        return events;
+    }
 
     private static NodeEvents SecondEvents()
     {
-        var events = Events();
+        var events = ThirdEvents();
         events.TimeUnixUs = events.ToldThrough = 0;
         return events;
     }
@@ -192,6 +205,20 @@ internal static class Samples
         }
 
         return events;
+    }
+
+    private static MembershipChanged FirstMembership()
+    {
+        var change = ((MembershipChanged)Stored["s3"]).Clone();
+        change.Writer = 0;
+        return change;
+    }
+
+    private static EventsLogged FirstLogged()
+    {
+        var row = ((EventsLogged)Stored["s8"]).Clone();
+        row.Writer = 0;
+        return row;
     }
 
     private static NodeSnapshot Snapshot() => new()
