@@ -20,7 +20,8 @@ public sealed class SharedCluster : IAsyncLifetime
     /// <summary>The collection's name.</summary>
     public const string Collection = "shared cluster";
 
-    private static readonly Dictionary<string, string?> RoomForAll = new()
+    /// <summary>Settings with which all that a writer writes is kept.</summary>
+    internal static readonly Dictionary<string, string?> RoomForAll = new()
     {
         ["AKKAHUB_HISTORY_MAX_BYTES"] = "67108864",
         ["AKKAHUB_TERMINALS_MAX_PER_NODE"] = "8",

@@ -11,19 +11,13 @@ public sealed class UpgradeSpecs(ITestOutputHelper output)
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
-    private static readonly Dictionary<string, string?> RoomForAll = new()
-    {
-        ["AKKAHUB_HISTORY_MAX_BYTES"] = "67108864",
-        ["AKKAHUB_HISTORY_MAX_CHUNKS"] = "100000",
-    };
-
     [SlowFact]
     public async Task Members_of_the_build_before_are_replaced_one_by_one_under_load_and_all_that_are_there_serve_all_the_while()
     {
         var previous = Prerequisite.PreviousBuild();
         var seed = TestSettings.Seed(output);
         await using var workspace = new Workspace(output);
-        await using var started = await TestCluster.StartAsync(workspace, 3, RoomForAll, previous);
+        await using var started = await TestCluster.StartAsync(workspace, 3, SharedCluster.RoomForAll, previous);
         var cluster = await started.OldestFirstAsync();
         var log = new LogSinceNow(cluster);
         using var client = new HubClient(cluster.Members[0]);
