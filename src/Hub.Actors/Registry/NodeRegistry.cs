@@ -129,8 +129,10 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
                 var seen = (await AskOnceAsync(look, FirstPatience, ended.Token).ConfigureAwait(false) as NodeReply)?.Response as GetNodeResponse;
                 if (answer.IsCompleted)
                     break;
+                // After one was missed, the first that is answered may be by another member, of another session.
+                var late = missed > 0 && epoch is null;
                 missed = seen is null ? missed + 1 : 0;
-                if (seen is null ? missed >= MostMissedLooks : seen.Node.SessionEpoch != (epoch ??= seen.Node.SessionEpoch))
+                if (seen is null ? missed >= MostMissedLooks : late || seen.Node.SessionEpoch != (epoch ??= seen.Node.SessionEpoch))
                 {
                     return new NodeFailure(new Failure(FailureKind.Aborted, ErrorReasons.DeliveryUnknown,
                         "It is not known whether the node did this: its session has ended meanwhile, or its partition does not answer. Look at the terminal before you try again."));

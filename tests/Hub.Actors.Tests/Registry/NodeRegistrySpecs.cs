@@ -153,6 +153,18 @@ public sealed class NodeRegistrySpecs : ActorSpec
     }
 
     [Fact]
+    public async Task Input_whose_first_look_was_lost_too_does_not_take_the_next_session_for_its_own()
+    {
+        var input = Ask<SendInputResponse>(new SendInputRequest());
+        Taken<SendInputRequest>();
+        Taken<GetNodeRequest>();
+        // Lost with the input; the next one finds the node elsewhere.
+        Taken<GetNodeRequest>();
+        _region.Reply(Node(epoch: 8));
+        (await Should.ThrowAsync<NodeRequestFailedException>(input)).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
+    }
+
+    [Fact]
     public async Task A_list_asks_the_partitions_that_move_again_and_names_those_that_never_answer()
     {
         var list = _registry.ListAsync([3, 4], CancellationToken.None);
