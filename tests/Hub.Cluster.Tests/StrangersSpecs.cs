@@ -26,7 +26,7 @@ public sealed class StrangersSpecs(ITestOutputHelper output)
         await using var cluster = await TestCluster.StartAsync(workspace, 3);
         using var client = new HubClient(cluster.Members[0]);
         var agent = workspace.StartAgent(cluster.Members[0], new AgentOptions { Wait = true, Members = cluster.Addresses, Token = await TestCluster.NodeTokenAsync(client) });
-        var before = await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
+        await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience);
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name, WriterTerminal.Options(workspace, seed: 5) with { MostBytes = 256 * 1024 });
         var uids = await UidsAsync(cluster);
 
@@ -35,8 +35,14 @@ public sealed class StrangersSpecs(ITestOutputHelper output)
         await StrangersAreNoMembersAsync(workspace, cluster);
 
         (await UidsAsync(cluster)).ShouldBe(uids, "no member came, none left");
-        (await client.CallAsync((s, h) => s.GetNodeAsync(new GetNodeRequest { Name = Names.Node(agent.Name) }, h))).Node.ShouldSatisfyAllConditions(
-            n => n.State.ShouldBe(NodeState.Online), n => n.SessionEpoch.ShouldBe(before.SessionEpoch, "its session went on"));
+        // The partitions of a new cluster still spread: its node's may move, and begin another session on the same stream.
+        (await client.WaitForNodeAsync(agent.Name, NodeState.Online, Patience)).ShouldNotBeNull();
+        foreach (var member in cluster.Members)
+        {
+            (await File.ReadAllLinesAsync(member.LogFile)).ShouldNotContain(
+                l => l.Contains($"Node {agent.Name} is stale", StringComparison.Ordinal) || l.Contains($"Node {agent.Name} is offline", StringComparison.Ordinal), "nobody broke its stream");
+        }
+
         writer.Stop();
         var written = await writer.FinishAsync(Patience);
         await client.WaitForTerminalAsync(agent.Name, writer.Name, t => t.State != TerminalState.Live, Patience);
