@@ -81,7 +81,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         var cluster = await shared.WholeAsync(output);
         var log = new LogSinceNow(cluster);
         var (agent, writer) = await StartWriterAsync(workspace, cluster, "held");
-        var holder = await HolderAsync(cluster, log, agent);
+        var holder = cluster.Members[await Roles.FindAsync(cluster, log, agent, Role.HoldsThePartition, Patience)];
         workspace.Say($"the partition is on {holder.LogFile}");
         var released = cluster.QueryAsync("BEGIN; LOCK TABLE journal IN SHARE ROW EXCLUSIVE MODE; SELECT pg_sleep(25); COMMIT");
         await QueryUntilAsync(cluster, "SELECT count(*) > 0 FROM pg_locks WHERE relation = 'journal'::regclass AND NOT granted", "t");
@@ -160,22 +160,6 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         var writer = await WriterTerminal.OpenAsync(workspace, client, agent.Name, WriterTerminal.Options(workspace, seed: 7) with { MostBytes = 4 * 1024 * 1024 });
         await GoesOnAsync(cluster.Members[0], agent.Name, writer);
         return (agent.Name, writer);
-    }
-
-    // Who has the partition: the node's actor says that its session began.
-    private static async Task<HubProcess> HolderAsync(TestCluster cluster, LogSinceNow log, string node)
-    {
-        using var late = new CancellationTokenSource(Patience);
-        while (true)
-        {
-            foreach (var member in cluster.Members)
-            {
-                if ((await log.OfAsync(member)).Contains($"Node {node}: session ", StringComparison.Ordinal))
-                    return member;
-            }
-
-            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
-        }
     }
 
     private static async Task GoesOnAsync(HubProcess member, string node, WriterTerminal writer)

@@ -29,7 +29,9 @@ public sealed class TestCluster : IAsyncDisposable
     /// <param name="members">How many.</param>
     /// <param name="settings">Settings of all of them.</param>
     /// <param name="hubAssembly">Another build of the hub; null for this one.</param>
-    public static async Task<TestCluster> StartAsync(Workspace workspace, int members, Dictionary<string, string?>? settings = null, string? hubAssembly = null)
+    /// <param name="gateways">How many of them, the last ones, hold no partitions. They are no seeds.</param>
+    public static async Task<TestCluster> StartAsync(
+        Workspace workspace, int members, Dictionary<string, string?>? settings = null, string? hubAssembly = null, int gateways = 0)
     {
         Prerequisite.RequirePrograms("openssl");
         var server = await PostgresServer.StartNewAsync();
@@ -38,9 +40,11 @@ public sealed class TestCluster : IAsyncDisposable
         var hubs = environments.Index().Select(e => workspace.NewHub(e.Item, name: $"member{e.Index + 1}")).ToArray();
         foreach (var hub in hubs)
             hub.HubAssembly = hubAssembly ?? hub.HubAssembly;
-        var seeds = string.Join(',', hubs.Select(h => $"127.0.0.1:{h.RemotePort}"));
+        var seeds = string.Join(',', hubs.SkipLast(gateways).Select(h => $"127.0.0.1:{h.RemotePort}"));
         foreach (var (index, environment) in environments.Index())
         {
+            if (index >= members - gateways)
+                environment["AKKAHUB_ROLE"] = "gateway";
             environment["AKKAHUB_STORE"] = "postgresql";
             environment["AKKAHUB_CONNECTION_STRING"] = server.ConnectionString();
             environment["AKKAHUB_SEEDS"] = seeds;
