@@ -135,7 +135,7 @@ public sealed class OperatorSpecs(ITestOutputHelper output, SharedCluster shared
             if (named + listed == 0 || (has && listed == 0))
             {
                 workspace.Say($"{TimeProvider.System.GetElapsedTime(began).TotalSeconds:F1} s after the stop, asked {TimeProvider.System.GetElapsedTime(asked).TotalSeconds:F1} s before: "
-                    + $"the node is {(has ? "" : "not ")}listed, {list.UnreachablePartitions.Count} partitions are named");
+                    + $"the node is {(has ? "" : "not ")}listed, partitions named: {list.UnreachablePartitions}");
             }
 
             (has || misses).ShouldBeTrue($"the list leaves {agent} out and does not name its partition {partition}, only {list.UnreachablePartitions}");
