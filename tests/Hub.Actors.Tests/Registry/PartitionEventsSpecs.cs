@@ -35,6 +35,8 @@ public sealed class PartitionEventsSpecs : ActorSpec
         Watch(_partition);
         Sys.Stop(_partition);
         ExpectTerminated(_partition, Bound);
+        // Not before: the log would be written at once.
+        Journal.Heal();
         _partition = Start();
     }
 
@@ -81,7 +83,6 @@ public sealed class PartitionEventsSpecs : ActorSpec
     {
         StopTheLog();
         Open(Attach(), 1, "main");
-        Journal.Heal();
         Restart();
         AwaitAssert(() => Events().ShouldBe(["NodeConnecting n1"]), Bound);
         Open(Attach(), 2, "other");
@@ -114,7 +115,6 @@ public sealed class PartitionEventsSpecs : ActorSpec
     {
         StopTheLog();
         Open(Attach(), 1, "main");
-        Journal.Heal();
         Restart();
         AwaitAssert(() => Events().ShouldBe(["NodeConnecting n1"]), Bound);
         Hub.Readiness.Clear(Readiness.Partitions);
@@ -165,7 +165,6 @@ public sealed class PartitionEventsSpecs : ActorSpec
         _partition.Tell(new NodeRequest("n1", new ForgetNodeRequest { Force = true }), CreateTestProbe().Ref);
         AwaitAssert(() => Listed().ShouldBeEmpty(), Bound);
         // The journal says that it is forgotten; the log, and the list of nodes, do not yet.
-        Journal.Heal();
         Restart();
         AwaitAssert(() => Listed().ShouldBe(["nodes/n1"]), Bound);
         _partition.Tell(new Attach("n1", Hello("n1", key: 5, instance: 5), _bridge.Ref, 0, false), _bridge.Ref);
