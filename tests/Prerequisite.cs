@@ -51,3 +51,14 @@ internal sealed class SlowFactAttribute : SkippableFactAttribute
             Skip = "takes tens of seconds; AKKAHUB_TEST_ALL=1 runs it";
     }
 }
+
+/// <summary>A spec of a minute and more, of which the whole run (<c>AKKAHUB_TEST_ALL=1</c>) sees a part in shorter ones; runs with <c>AKKAHUB_TEST_LONG=1</c>.</summary>
+internal sealed class LongFactAttribute : SkippableFactAttribute
+{
+    /// <summary>Decides for this run.</summary>
+    public LongFactAttribute()
+    {
+        if (!Prerequisite.Long)
+            Skip = "takes a minute and more; AKKAHUB_TEST_LONG=1 runs it";
+    }
+}

@@ -24,6 +24,7 @@ public sealed class CutSpecs(ITestOutputHelper output)
         Prerequisite.Require(await MemberNetwork.WhyNotAsync() is null, "network namespaces, which need root");
         using var context = new BenchmarkContext(new BenchmarkOptions { KeepData = TestSettings.Keep }, new Report());
         await using var cluster = await LocalCluster.StartAsync(context, Members, apart: true);
+        await HistoryAudit.BeginAsync(cluster.Store);
         await using var fleet = new NodeFleet(new FleetOptions
         {
             Hub = cluster.Addresses[0],
@@ -92,6 +93,36 @@ public sealed class CutSpecs(ITestOutputHelper output)
             (await File.ReadAllLinesAsync(member.LogFile)).ShouldNotContain(l => l.Contains(" is offline", StringComparison.Ordinal));
 
         void Say(string what) => output.WriteLine($"{TimeProvider.System.GetElapsedTime(began).TotalSeconds:F1} s after the cut: {what}");
+    }
+
+    /// <summary>Gateways have no vote: more of them, on the other side, serve nobody.</summary>
+    [SlowFact]
+    public async Task Where_most_partitions_can_be_goes_on_however_many_gateways_are_on_the_other_side()
+    {
+        const int Full = 2;
+        const int Gateways = 3;
+        Prerequisite.RequirePrograms("openssl", "ip");
+        Prerequisite.Require(await MemberNetwork.WhyNotAsync() is null, "network namespaces, which need root");
+        using var context = new BenchmarkContext(new BenchmarkOptions { KeepData = TestSettings.Keep }, new Report());
+        await using var cluster = await LocalCluster.StartAsync(context, Full + Gateways, apart: true, gateways: Gateways);
+        var full = Enumerable.Range(0, Full).ToArray();
+        var gateways = Enumerable.Range(Full, Gateways).ToArray();
+        foreach (var member in full)
+        {
+            await UntilAsync(async () => await cluster.SeenByAsync(member) is { Count: Full + Gateways } seen
+                && seen.All(m => m.State == MemberState.Up && m.UnreachableBy.Count == 0) && seen.Sum(m => m.Partitions) == 64);
+            foreach (var gateway in gateways)
+            {
+                await cluster.Network!.CutAsync(member, gateway);
+                await cluster.Network.CutAsync(gateway, member);
+            }
+        }
+
+        foreach (var gateway in gateways)
+            (await cluster.Members[gateway].Child.WaitForExitAsync(Patience)).ShouldBe(Downed);
+        foreach (var member in full)
+            await UntilAsync(async () => await cluster.SeenByAsync(member) is { Count: Full } seen && seen.All(m => m.State == MemberState.Up && m.UnreachableBy.Count == 0));
+        full.ShouldAllBe(m => !cluster.Members[m].Child.HasExited);
     }
 
     private static Task<string> UidsAsync(LocalCluster cluster) => cluster.Store.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member WHERE NOT fenced");

@@ -40,6 +40,8 @@ public sealed class DrainSpecs(ITestOutputHelper output)
         var reading = ReadOnAsync(client, gone.Token);
         await using var drain = Cli(workspace, cluster.Members[1], "cluster", "drain", leaving.Grpc.Authority);
         var began = TimeProvider.System.GetTimestamp();
+        await TestCluster.NotReadyAsync(leaving, "the hub is stopping");
+        leaving.Child.HasExited.ShouldBeFalse("nobody is sent to it while it moves what it has");
         (await drain.WaitForExitAsync(Patience)).ShouldBe(0, string.Join('\n', drain.Tail));
         drain.Tail.ShouldContain(l => l.EndsWith("has left", StringComparison.Ordinal));
         (await leaving.Child.WaitForExitAsync(Patience)).ShouldBe(0);

@@ -38,7 +38,11 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
             }
         });
         await cluster.QueryAsync($"UPDATE akkahub_member SET fenced = true WHERE address = '127.0.0.1:{fenced.RemotePort}'");
-        (await ended.WaitAsync(Patience)).StatusCode.ShouldBe(StatusCode.Unavailable);
+        var began = TimeProvider.System.GetTimestamp();
+        var status = (await ended.WaitAsync(Patience)).Status;
+        workspace.Say($"its stream ended {TimeProvider.System.GetElapsedTime(began).TotalSeconds:F1} s after it was fenced, of which it may learn after 0.5 s: {status.Detail}");
+        status.StatusCode.ShouldBe(StatusCode.Unavailable);
+        status.Detail.ShouldContain("no longer part of its cluster");
         (await fenced.Child.WaitForExitAsync(Patience)).ShouldBe(Downed);
         await GoesOnAsync(cluster.Members[1], agent, writer);
         await FinishAsync(cluster, log, cluster.Members.Skip(1), agent, writer);
@@ -108,7 +112,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         await cluster.Server.StopAsync();
         workspace.Say($"the server is away, the writer at {writer.Written}");
         foreach (var member in cluster.Members)
-            await NotReadyAsync(member, "store");
+            await TestCluster.NotReadyAsync(member, "store");
         await Task.Delay(TimeSpan.FromSeconds(TestSettings.Long ? 60 : 10));
         await cluster.Server.StartAsync();
         foreach (var member in cluster.Members)
@@ -116,6 +120,7 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
         await GoesOnAsync(cluster.Members[1], agent, writer);
         workspace.Say($"goes on, the writer at {writer.Written}");
         (await cluster.QueryAsync("SELECT string_agg(uid::text, ',' ORDER BY uid) FROM akkahub_member WHERE NOT fenced")).ShouldBe(uids);
+        await log.HasNoneAsync("has died", "a server that starts again has no sessions");
         await FinishAsync(cluster, log, cluster.Members, agent, writer);
     }
 
@@ -197,19 +202,6 @@ public sealed class FencingSpecs(ITestOutputHelper output, SharedCluster shared)
 
         await cluster.JournalIsWholeAsync();
         await log.HasNoneAsync($"Node {node} is offline");
-    }
-
-    private static async Task NotReadyAsync(HubProcess member, string because)
-    {
-        using var http = new HttpClient();
-        using var late = new CancellationTokenSource(Patience);
-        while (true)
-        {
-            using var answer = await http.GetAsync(new Uri($"http://127.0.0.1:{member.HttpPort}/readyz"), late.Token);
-            if (!answer.IsSuccessStatusCode && (await answer.Content.ReadAsStringAsync(late.Token)).Contains(because, StringComparison.Ordinal))
-                return;
-            await Task.Delay(TimeSpan.FromMilliseconds(100), late.Token);
-        }
     }
 
     private static async Task QueryUntilAsync(TestCluster cluster, string sql, string wanted)

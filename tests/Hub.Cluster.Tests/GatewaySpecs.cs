@@ -14,7 +14,7 @@ public sealed class GatewaySpecs(ITestOutputHelper output)
     private const int Partitions = 64;
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(120);
 
-    [SlowFact]
+    [LongFact]
     public async Task A_gateway_carries_the_streams_of_nodes_whose_partitions_are_elsewhere_while_members_die_and_it_stops_itself()
     {
         var seed = TestSettings.Seed(output);

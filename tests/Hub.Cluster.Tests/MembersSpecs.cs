@@ -84,11 +84,13 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
             await Task.Delay(TimeSpan.FromMilliseconds(random.Next(300, 1500)));
             var index = await Roles.FindAsync(cluster, log, agent.Name, role, Patience);
             var at = writer.Written;
+            var since = new LogSinceNow(cluster);
             await cluster.Members[index].KillAsync();
             using var survivor = new HubClient(cluster.Members[(index + 1) % 3]);
             var watch = TimeProvider.System.GetTimestamp();
             await GoesOnAsync(survivor, agent.Name, writer);
             workspace.Say($"member {index + 1} ({role}) killed, the writer at {at}; goes on after {TimeProvider.System.GetElapsedTime(watch).TotalSeconds:F1} s, at {writer.Written}");
+            string.Concat(await since.OfAllAsync()).ShouldContain("has died", Case.Sensitive, "nobody waited for the resolver");
             await cluster.Members[index].StartAndWaitAsync(Patience);
         }
 
@@ -149,6 +151,7 @@ public sealed class MembersSpecs(ITestOutputHelper output, SharedCluster shared)
         foreach (var member in cluster.Members.Skip(1))
             await log.HasAsync(member, "was downed and is fenced", Patience);
         await log.HasNoneAsync("23505", "the unique key is the last line, and was not needed");
+        await log.HasNoneAsync("has died", "it had its session in the store");
         await zombie.StartAndWaitAsync(Patience);
 
         await FinishAsync(cluster, log, workspace, agent.Name, writer);

@@ -55,7 +55,7 @@ public sealed class OperatorSpecs(ITestOutputHelper output, SharedCluster shared
         await log.HasNoneAsync("was downed and is fenced");
     }
 
-    [SlowFact]
+    [LongFact]
     public async Task A_member_that_can_be_reached_is_downed_by_force_alone_and_ends_with_a_code_of_its_own()
     {
         await using var workspace = new Workspace(output);

@@ -83,6 +83,9 @@ public sealed class LogSinceNow(TestCluster cluster)
         return await reader.ReadToEndAsync();
     }
 
+    /// <summary>What each of them has said since.</summary>
+    public async Task<IReadOnlyList<string>> OfAllAsync() => await Task.WhenAll(cluster.Members.Select(OfAsync));
+
     /// <summary>Waits until one has said it.</summary>
     public async Task HasAsync(HubProcess member, string text, TimeSpan timeout)
     {

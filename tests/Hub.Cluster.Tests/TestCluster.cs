@@ -60,6 +60,7 @@ public sealed class TestCluster : IAsyncDisposable
                 hub.Start();
             foreach (var hub in hubs)
                 await hub.WaitForReadyAsync(TimeSpan.FromSeconds(90));
+            await cluster.QueryAsync(HistoryAudit.Begin);
             return cluster;
         }
         catch
@@ -86,6 +87,20 @@ public sealed class TestCluster : IAsyncDisposable
     /// <summary>A token that any member takes from a node.</summary>
     public static async Task<string> NodeTokenAsync(HubClient client) =>
         (await client.CallAsync((s, h) => s.CreateTokenAsync(new CreateTokenRequest { Type = TokenType.Node }, h))).Secret;
+
+    /// <summary>Waits until a member says that it is not ready, and why.</summary>
+    public static async Task NotReadyAsync(HubProcess member, string because)
+    {
+        using var http = new HttpClient();
+        using var late = new CancellationTokenSource(TimeSpan.FromSeconds(90));
+        while (true)
+        {
+            using var answer = await http.GetAsync(new Uri($"http://127.0.0.1:{member.HttpPort}/readyz"), late.Token);
+            if (!answer.IsSuccessStatusCode && (await answer.Content.ReadAsStringAsync(late.Token)).Contains(because, StringComparison.Ordinal))
+                return;
+            await Task.Delay(TimeSpan.FromMilliseconds(20), late.Token);
+        }
+    }
 
     /// <summary>Makes an authority and a certificate for each member, as deploy/make-certificates does. Gives the directory.</summary>
     public static async Task<string> MakeCertificatesAsync(Workspace workspace, int members, string directory = "certificates")

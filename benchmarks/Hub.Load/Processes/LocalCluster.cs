@@ -44,10 +44,10 @@ public sealed class LocalCluster : IAsyncDisposable
     /// <param name="members">How many, 1 to 8.</param>
     /// <param name="apart">Each in a network namespace of its own, over TLS.</param>
     /// <param name="settings">Settings of all of them.</param>
-    /// <param name="gateway">The last one holds no partitions.</param>
+    /// <param name="gateways">How many of them, the last ones, hold no partitions.</param>
     /// <exception cref="InvalidOperationException">Something for it is not there or not permitted here.</exception>
     public static async Task<LocalCluster> StartAsync(BenchmarkContext context, int members, bool apart = false,
-        IReadOnlyDictionary<string, string?>? settings = null, bool gateway = false)
+        IReadOnlyDictionary<string, string?>? settings = null, int gateways = 0)
     {
         var network = apart ? await MemberNetwork.CreateAsync(members).ConfigureAwait(false) : null;
         PostgresProcess? store = null;
@@ -72,7 +72,7 @@ public sealed class LocalCluster : IAsyncDisposable
                 environment["AKKAHUB_REMOTE_CERTIFICATE"] = certificate;
                 environment["AKKAHUB_REMOTE_KEY"] = key;
                 environment["AKKAHUB_REMOTE_CA"] = Path.Combine(certificates, "ca.pem");
-                if (gateway && i == members - 1)
+                if (i >= members - gateways)
                     environment["AKKAHUB_ROLE"] = "gateway";
                 if (!apart)
                     continue;

@@ -51,7 +51,7 @@ internal static class MembersThroughput
         var options = context.Options;
         var name = $"remote hop, {options.Nodes} nodes × {HopChunksPerSecond}/s, {ChunkBytes} B";
         Console.Error.WriteLine(name);
-        await using var cluster = await LocalCluster.StartAsync(context, 2, gateway: true).ConfigureAwait(false);
+        await using var cluster = await LocalCluster.StartAsync(context, 2, gateways: 1).ConfigureAwait(false);
         NodeFleet[] fleets = [.. cluster.Members.Select((m, i) => new NodeFleet(Fleet(cluster, Math.Max(1, options.Nodes / 2), NodeLoad.Paced, [m.Grpc]) with
         {
             NamePrefix = $"at{i}-",
