@@ -163,6 +163,7 @@ public sealed class PostgresMemberSpecs(PostgresFixture postgres) : IClassFixtur
         await using var lives = await PostgresMember.RegisterAsync(connection, "b", alone: false, time);
         await using var dies = await PostgresMember.RegisterAsync(connection, "c", alone: false, time);
         int[] both = [lives.Uid, dies.Uid];
+        time.Advance(PostgresMember.Settled);
         (await asks.GoneAsync(both)).ShouldBeEmpty();
 
         await server.QueryAsync($"SELECT pg_terminate_backend({await Session(server, database, dies)}, 5000)", database);
@@ -174,6 +175,23 @@ public sealed class PostgresMemberSpecs(PostgresFixture postgres) : IClassFixtur
 
         await server.QueryAsync($"SELECT pg_terminate_backend({await Session(server, database, asks)}, 5000)", database);
         (await asks.GoneAsync(both)).ShouldBeEmpty();
+    }
+
+    [SkippableFact]
+    public async Task Who_has_just_opened_its_session_again_says_of_nobody_that_it_is_gone()
+    {
+        var (server, database, connection) = await NewStoreAsync();
+        var (time, still) = (new FakeTimeProvider(), new FakeTimeProvider());
+        await using var asks = await PostgresMember.RegisterAsync(connection, "a", alone: false, time);
+        await using var slow = await PostgresMember.RegisterAsync(connection, "b", alone: false, still);
+        time.Advance(PostgresMember.Settled);
+        foreach (var member in (PostgresMember[])[asks, slow])
+            await server.QueryAsync($"SELECT pg_terminate_backend({await Session(server, database, member)}, 5000)", database);
+        (await asks.GoneAsync([slow.Uid])).ShouldBeEmpty();
+        await PassUntil(time, async () => (await Session(server, database, asks)).Length > 0);
+        (await asks.GoneAsync([slow.Uid])).ShouldBeEmpty("the other one may not have come to it yet");
+        time.Advance(PostgresMember.Settled);
+        (await asks.GoneAsync([slow.Uid])).ShouldBe([slow.Uid]);
     }
 
     [SkippableFact]

@@ -14,8 +14,11 @@ namespace Hub.Actors.Registry;
 /// </summary>
 public sealed class DeadMembersActor : UntypedActor, IWithTimers
 {
-    /// <summary>For how long a member has to be without a session: one that only lost it opens it again.</summary>
+    /// <summary>For how long a member has to be without a session, by two looks of the server's this far apart: one that only lost it opens it again.</summary>
     public static readonly TimeSpan DeadFor = TimeSpan.FromSeconds(1);
+
+    // What the server saw longer ago says nothing of now.
+    private static readonly TimeSpan Stale = TimeSpan.FromSeconds(2);
 
     private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(250);
 
@@ -24,7 +27,7 @@ public sealed class DeadMembersActor : UntypedActor, IWithTimers
         public static readonly Look Instance = new();
     }
 
-    private sealed record Seen(IReadOnlyCollection<int> Gone);
+    private sealed record Seen(IReadOnlyCollection<int> Gone, long Asked);
 
     private sealed record NotSeen;
 
@@ -80,15 +83,16 @@ public sealed class DeadMembersActor : UntypedActor, IWithTimers
                 break;
             case Look when !_looking && _suspects.Count > 0:
                 _looking = true;
-                _store.GoneAsync([.. _suspects.Keys]).PipeTo(Self, success: static gone => new Seen(gone), failure: static _ => new NotSeen());
+                var asked = Stopwatch.GetTimestamp();
+                _store.GoneAsync([.. _suspects.Keys]).PipeTo(Self, success: gone => new Seen(gone, asked), failure: static _ => new NotSeen());
                 break;
             case Seen m:
-                Judge(m.Gone);
+                Judge(Stopwatch.GetElapsedTime(m.Asked) < Stale ? m.Gone : [], m.Asked);
                 LookAgain();
                 break;
             // The store's probe says why.
             case NotSeen:
-                Judge([]);
+                Judge([], asked: 0);
                 LookAgain();
                 break;
         }
@@ -100,7 +104,7 @@ public sealed class DeadMembersActor : UntypedActor, IWithTimers
             _suspects.Remove(uid);
     }
 
-    private void Judge(IReadOnlyCollection<int> gone)
+    private void Judge(IReadOnlyCollection<int> gone, long asked)
     {
         foreach (var (uid, suspect) in _suspects.ToArray())
         {
@@ -111,7 +115,8 @@ public sealed class DeadMembersActor : UntypedActor, IWithTimers
             }
 
             suspect.GoneSince ??= Stopwatch.GetTimestamp();
-            if (Stopwatch.GetElapsedTime(suspect.GoneSince.Value) < DeadFor)
+            // The cluster may know more by now than this actor has been told: its address may be a new member's.
+            if (Stopwatch.GetElapsedTime(suspect.GoneSince.Value, asked) < DeadFor || !_cluster.State.Unreachable.Any(m => m.UniqueAddress.Equals(suspect.Member.UniqueAddress)))
                 continue;
             HubLog.MemberDead(_hub.Log, suspect.Member.Address.ToString());
             _cluster.Down(suspect.Member.Address);

@@ -7,8 +7,8 @@ public interface ISharedStore
     Task<IReadOnlyList<PostgresMemberEntry>> OthersAsync(CancellationToken cancellationToken = default);
 
     /// <summary>
-    /// Which of these members have no session any more, by the word of the server, while this member has its own: none while it has not, since the server
-    /// may then have started again and all are about to come back. Members that are fenced or removed may be among them.
+    /// Which of these members have no session any more, by the word of the server, while this member has had its own for some seconds: none otherwise, since
+    /// the server may then have started again and all are about to come back. Members that are fenced or removed may be among them.
     /// </summary>
     Task<IReadOnlyCollection<int>> GoneAsync(IReadOnlyCollection<int> uids, CancellationToken cancellationToken = default);
 
@@ -40,6 +40,6 @@ public interface ISharedStore
     /// <summary>A write was refused as one of a fenced member: looks at once whether it is.</summary>
     void LookNow();
 
-    /// <summary>Raised when a look at the store, every 2 s, got no answer; from any thread.</summary>
+    /// <summary>Raised when a look at the store, several each second, got no answer; from any thread.</summary>
     event Action<Exception>? Silent;
 }

@@ -20,6 +20,8 @@ public sealed partial class PostgresMember
     /// <inheritdoc/>
     public async Task<IReadOnlyCollection<int>> GoneAsync(IReadOnlyCollection<int> uids, CancellationToken cancellationToken = default)
     {
+        if (_time.GetElapsedTime(Volatile.Read(ref _sessionSince)) < Settled)
+            return [];
         await using var connection = await PostgresRegistry.OpenAsync(_own, cancellationToken).ConfigureAwait(false);
         return await PostgresRegistry.GoneAsync(connection, Uid, uids, cancellationToken).ConfigureAwait(false);
     }

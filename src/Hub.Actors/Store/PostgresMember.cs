@@ -16,7 +16,13 @@ public sealed partial class PostgresMember : ISharedStore, IAsyncDisposable
     /// <summary>How long one that seems to live is waited for before a hub is refused: the server may not have noticed yet that it is gone.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
-    private static readonly TimeSpan LookEvery = TimeSpan.FromSeconds(2);
+    /// <summary>
+    /// How long it has to have had its session before its word that others have none is taken: after the server was away, or was replaced by another,
+    /// nobody has one, and some are later than others to open it again.
+    /// </summary>
+    public static readonly TimeSpan Settled = TimeSpan.FromSeconds(6);
+
+    private static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(500);
     private static readonly TimeSpan Retry = TimeSpan.FromMilliseconds(250);
     private static readonly TimeSpan LeaveTimeout = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan LostTimeout = TimeSpan.FromSeconds(1);
@@ -29,6 +35,7 @@ public sealed partial class PostgresMember : ISharedStore, IAsyncDisposable
     private readonly Task _keeping;
     private volatile bool _resigned;
     private NpgsqlConnection? _session;
+    private long _sessionSince;
     private bool _disposed;
 
     private PostgresMember(string connectionString, string own, TimeProvider time, NpgsqlConnection session, int uid)
@@ -36,6 +43,7 @@ public sealed partial class PostgresMember : ISharedStore, IAsyncDisposable
         _own = own;
         _time = time;
         _session = session;
+        _sessionSince = time.GetTimestamp();
         Uid = uid;
         ConnectionString = PostgresRegistry.Of(connectionString, uid);
         _keeping = KeepAsync();
@@ -170,11 +178,14 @@ public sealed partial class PostgresMember : ISharedStore, IAsyncDisposable
 
     private async Task KeepAsync()
     {
+        var pause = LookEvery;
         while (true)
         {
             try
             {
-                await PauseAsync().ConfigureAwait(false);
+                await PauseAsync(pause).ConfigureAwait(false);
+                // Who has lost it opens it again at once: the others may ask the server who is there.
+                pause = _session is null ? Retry : TimeSpan.Zero;
                 var session = _session ?? await PostgresRegistry.OpenAsync(_own, _leaving.Token).ConfigureAwait(false);
                 var fresh = _session is null;
                 _session = session;
@@ -186,7 +197,14 @@ public sealed partial class PostgresMember : ISharedStore, IAsyncDisposable
 
                 // Until it has the lock it is alive by its old session, if at all; nobody else ever has it.
                 if (fresh && !await PostgresRegistry.TryLiveAsync(session, Uid, _leaving.Token).ConfigureAwait(false))
+                {
                     await DropAsync().ConfigureAwait(false);
+                    continue;
+                }
+
+                if (fresh)
+                    Volatile.Write(ref _sessionSince, _time.GetTimestamp());
+                pause = LookEvery;
             }
             catch (OperationCanceledException) when (_leaving.IsCancellationRequested)
             {
@@ -201,11 +219,11 @@ public sealed partial class PostgresMember : ISharedStore, IAsyncDisposable
     }
 
     // Until it is time to look, or somebody asks for it.
-    private async Task PauseAsync()
+    private async Task PauseAsync(TimeSpan pause)
     {
         using var enough = CancellationTokenSource.CreateLinkedTokenSource(_leaving.Token);
         var asked = _look.Reader.ReadAsync(enough.Token).AsTask();
-        await Task.WhenAny(Task.Delay(LookEvery, _time, enough.Token), asked).ConfigureAwait(false);
+        await Task.WhenAny(Task.Delay(pause, _time, enough.Token), asked).ConfigureAwait(false);
         await enough.CancelAsync().ConfigureAwait(false);
         _leaving.Token.ThrowIfCancellationRequested();
     }
