@@ -47,7 +47,7 @@ internal static partial class HostLog
     [LoggerMessage(1016, LogLevel.Error, "The cluster went on without this member, which stopped; it is to be started again")]
     public static partial void Downed(this ILogger log);
 
-    [LoggerMessage(1017, LogLevel.Warning, "Two seeds: when one of two members dies, or they lose sight of each other, the younger one stops, too, so two are no more available than one. Use three or more")]
+    [LoggerMessage(1017, LogLevel.Warning, "Two seeds: when two members lose sight of each other only the one with the lower address goes on, and when that one hangs, or its machine is lost, the other stops, too. Only a process that has ended costs nothing. Use three or more")]
     public static partial void TwoMembers(this ILogger log);
 
     [LoggerMessage(1014, LogLevel.Information, "Store opened: {Store}")]

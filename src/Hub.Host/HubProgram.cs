@@ -4,6 +4,7 @@ using Hub.Actors.Store;
 using Hub.Host.Auth;
 using Hub.Host.Hosting;
 using Hub.Host.Settings;
+using Hub.Protocol;
 
 namespace Hub.Host;
 
@@ -87,7 +88,7 @@ public static class HubProgram
         var partitions = bound.Settings.Hub.Registry.Partitions;
         var shared = host.Store == StoreKind.Postgresql;
         var embedded = shared ? null : StorePreflight.Run(host.DataDir, partitions, host.StoreCheckMaxBytes);
-        var created = embedded?.Created ?? await PostgresPreflight.RunAsync(host.ConnectionString, partitions, TimeProvider.System).ConfigureAwait(false);
+        var created = embedded?.Created ?? await PostgresPreflight.RunAsync(host.ConnectionString, partitions, TimeProvider.System, wire: host.Cluster.WireVersion).ConfigureAwait(false);
         await using var member = shared
             ? await PostgresMember.RegisterAsync(host.ConnectionString, NameOf(host), alone: !host.Cluster.IsMember, TimeProvider.System).ConfigureAwait(false)
             : null;
@@ -104,7 +105,7 @@ public static class HubProgram
         var expelled = host.Cluster.IsMember ? ExitCodes.Downed : ExitCodes.AlreadyRunning;
         if (member is not null)
         {
-            expulsion.Of(member, system);
+            expulsion.Of(member.ResignAsync, system);
             lastResort.Watch(expulsion, expelled);
             _ = StopWhenLostAsync(member, expulsion, log);
         }
@@ -152,7 +153,7 @@ public static class HubProgram
 
     private static void LogStart(ILogger log, HostSettings host, StoreReport? embedded, bool created)
     {
-        log.Starting(SettingsText.Version, Environment.ProcessId, host.DataDir);
+        log.Starting(BuildVersion.Text, Environment.ProcessId, host.DataDir);
         if (!host.Auth)
             log.AuthOff();
         if (host.Cluster.SeedList.Count() == 2)
@@ -173,7 +174,7 @@ public static class HubProgram
     private static string? TextFor(HostAction action) => action switch
     {
         HostAction.Help => SettingsText.Usage(),
-        HostAction.Version => SettingsText.Version + "\n",
+        HostAction.Version => BuildVersion.Text + "\n",
         HostAction.PrintSettingsDoc => SettingsText.Markdown(),
         HostAction.PrintDefaultConfig => SettingsText.Hocon(),
         _ => null,

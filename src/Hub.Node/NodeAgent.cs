@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using System.Security.Cryptography;
@@ -12,6 +11,7 @@ using Hub.Node.State;
 using Hub.Node.Streams;
 using Hub.Node.Terminals;
 using Hub.Node.Uplink;
+using Hub.Protocol;
 using Microsoft.Extensions.Logging;
 
 namespace Hub.Node;
@@ -68,10 +68,6 @@ internal sealed class NodeAgent : IUplinkOwner, IDisposable
         _uplink = new HubUplink(options, new LearnedMembers(state.Location, log), _table, this, time, log);
     }
 
-    /// <summary>The agent's version.</summary>
-    public static string Version { get; } =
-        typeof(NodeAgent).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0";
-
     /// <summary>What the agent holds.</summary>
     public StreamTable Streams => _table;
 
@@ -97,7 +93,7 @@ internal sealed class NodeAgent : IUplinkOwner, IDisposable
     /// <summary>Runs until told to stop or sent away.</summary>
     public async Task<int> RunAsync(CancellationToken stop)
     {
-        _log.Starting(Version, _options.Name, Environment.ProcessId, _state.Location);
+        _log.Starting(BuildVersion.Text, _options.Name, Environment.ProcessId, _state.Location);
         if (_options.MainTerminal)
         {
             _terminals.Open(new TerminalOpen { Name = TerminalService.MainName }, (outcome, message) =>
@@ -140,7 +136,7 @@ internal sealed class NodeAgent : IUplinkOwner, IDisposable
             ClaimKey = ByteString.CopyFrom(_state.ClaimKey),
             InstanceId = ByteString.CopyFrom(_instance),
             BootId = _bootId,
-            AgentVersion = Version,
+            AgentVersion = BuildVersion.Text,
             Platform = _platform,
             TakeOver = takeOver,
             Reconnects = reconnects,

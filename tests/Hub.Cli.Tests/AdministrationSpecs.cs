@@ -130,7 +130,7 @@ public sealed class AdministrationSpecs
         hub.Script.On<GetHubRequest>(_ => new GetHubResponse { Version = "9.8", Member = "akka://hub", Nodes = 3, NodesOnline = 2 });
         await using var run = new CliRun();
         (await run.RunAsync(hub, "version")).ShouldBe(0);
-        run.OutputText.ShouldBe($"hub {HubCommands.ClientVersion}\nhub server 9.8 at akka://hub, 2 of 3 nodes online\n");
+        run.OutputText.ShouldBe($"hub {BuildVersion.Text}\nhub server 9.8 at akka://hub, 2 of 3 nodes online\n");
         await using var json = new CliRun();
         (await json.RunAsync(hub, "version", "-o", "json")).ShouldBe(0);
         json.OutputText.ShouldContain("\"hub\": {\n    \"version\": \"9.8\",\n");
@@ -144,7 +144,7 @@ public sealed class AdministrationSpecs
         await gone.DisposeAsync();
         await using var run = new CliRun();
         (await run.RunAsync("--hub", address, "version", "--client")).ShouldBe(0);
-        run.OutputText.ShouldBe($"hub {HubCommands.ClientVersion}\n");
+        run.OutputText.ShouldBe($"hub {BuildVersion.Text}\n");
         run.ErrorText.ShouldBeEmpty();
         await using var both = new CliRun();
         (await both.RunAsync("--hub", address, "version")).ShouldBe(1);

@@ -67,7 +67,7 @@ public sealed class ClusterEndpointSpecs : IAsyncLifetime
         var member = answer.Members.ShouldHaveSingleItem();
         member.ShouldSatisfyAllConditions(
             m => m.State.ShouldBe(MemberState.Up), m => m.Self.ShouldBeTrue(), m => m.Leader.ShouldBeTrue(), m => m.Oldest.ShouldBeTrue(),
-            m => m.Partitions.ShouldBe(3), m => m.Role.ShouldBe("full"), m => m.Version.ShouldBe(HubVersion.Text), m => m.UnreachableBy.ShouldBeEmpty(),
+            m => m.Partitions.ShouldBe(3), m => m.Role.ShouldBe("full"), m => m.Version.ShouldBe(BuildVersion.Text), m => m.UnreachableBy.ShouldBeEmpty(),
             m => m.ClientAddress.ShouldBe(new Uri(_app.Services.GetRequiredService<HubListeners>().Grpc).Authority));
 
         (await RefusedAsync(new ChangeMemberRequest { Member = member.Address, Change = MemberChange.Down })).ShouldBe((StatusCode.FailedPrecondition, ErrorReasons.MemberReachable));
@@ -161,7 +161,7 @@ public sealed class ShutdownTimeSpecs
     {
         var host = new HostSettings { ShutdownTimeout = TimeSpan.FromSeconds(shutdown), DrainTimeout = TimeSpan.FromSeconds(drain) };
         var system = ActorSystem.Create("arithmetic", ConfigurationFactory.ParseString("akka.actor.provider = local")
-            .WithFallback(ActorHosting.FromSettings(host)).WithFallback(HubConfiguration.Akka));
+            .WithFallback(ActorHosting.FromSettings(host)).WithFallback(HubConfiguration.Cluster).WithFallback(HubConfiguration.Akka));
         var phases = PhasesOf(system);
         phases.ShouldBeLessThanOrEqualTo(host.ActorsStopTime);
         phases.ShouldBeGreaterThan(host.ActorsStopTime * 0.98, "none is left out");

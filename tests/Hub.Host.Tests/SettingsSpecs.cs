@@ -77,6 +77,8 @@ public sealed class SettingsSpecs
         errors.ShouldContain("akkahub.cluster.seeds = 'a:1, b:2' (environment AKKAHUB_SEEDS): needs a store that members share");
         foreach (var setting in (string[])["akkahub.remote.certificate", "akkahub.remote.key", "akkahub.remote.ca"])
             errors.ShouldContain($"{setting} = '' (default): must be given with akkahub.cluster.seeds");
+        string.Join('\n', Bind(["--set", "grpc.max-message=4MiB"], ("AKKAHUB_SEEDS", "a:1, b:2")).Errors).ShouldContain("must be at most 3 MiB with akkahub.cluster.seeds");
+        Bind(["--set", "grpc.max-message=4MiB"]).Errors.ShouldBeEmpty();
         foreach (var (name, value) in ((string, string)[])[("AKKAHUB_SEEDS", "a"), ("AKKAHUB_SEEDS", "a:0"), ("AKKAHUB_SEEDS", "0.0.0.0:5110"), ("AKKAHUB_PUBLIC_HOST", "0.0.0.0"), ("AKKAHUB_PUBLIC_HOST", "::"),
             ("AKKAHUB_CLIENT_ADDRESS", "0.0.0.0:5100"), ("AKKAHUB_CLIENT_ADDRESS", "https://[::]:5100"), ("AKKAHUB_CLIENT_ADDRESS", "ftp://a"), ("AKKAHUB_CLIENT_ADDRESS", "a/b")])
             Bind([], (name, value)).Errors.ShouldContain(e => e.Contains($"'{value}'", StringComparison.Ordinal) && e.Contains("must be", StringComparison.Ordinal), $"{name}={value}");

@@ -131,7 +131,7 @@ public sealed partial class NodeBridgeActor
             SessionEpoch = m.Epoch,
             HeartbeatIntervalMs = (uint)_interval.TotalMilliseconds,
             HubMember = ((ExtendedActorSystem)Context.System).Provider.DefaultAddress.ToString(),
-            HubVersion = HubVersion.Text,
+            HubVersion = BuildVersion.Text,
             Members = _hub.Members.Known,
             Limits = new NodeLimits
             {
@@ -160,6 +160,9 @@ public sealed partial class NodeBridgeActor
     private void OnRefused(Failure failure)
     {
         _hub.Metrics.AttachRefused(failure.Reason);
+        // A late answer to an earlier question: meanwhile it was taken elsewhere.
+        if (_node is not null && failure.Kind == FailureKind.Unavailable)
+            return;
         if (_welcomed && failure.Kind == FailureKind.Unavailable)
         {
             // One that moves is elsewhere in a moment, as a rule; one that cannot write, or is not there for longer, is to be left alone for longer.

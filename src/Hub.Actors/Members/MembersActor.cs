@@ -92,7 +92,7 @@ public sealed class MembersActor : UntypedActor, IWithTimers
     /// <inheritdoc/>
     protected override void PreStart()
     {
-        _cluster.Subscribe(Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsEvents,
+        _cluster.Subscribe(Self, ClusterEvent.SubscriptionInitialStateMode.InitialStateAsSnapshot,
             typeof(ClusterEvent.IMemberEvent), typeof(ClusterEvent.IReachabilityEvent), typeof(ClusterEvent.LeaderChanged));
         Timers.StartPeriodicTimer(Tick.Instance, Tick.Instance, TimeSpan.Zero, Interval);
     }
@@ -116,6 +116,15 @@ public sealed class MembersActor : UntypedActor, IWithTimers
                 break;
             case TellFacts m:
                 Hear(m.Facts);
+                break;
+            // All at once: of some of them it could not be told what all of them read.
+            case ClusterEvent.CurrentClusterState m:
+                foreach (var member in m.Members)
+                    _members[member.UniqueAddress] = member;
+                _unreachable.UnionWith(m.Unreachable.Select(u => u.UniqueAddress));
+                _leader = m.Leader;
+                TellAll();
+                Changed();
                 break;
             case ClusterEvent.MemberRemoved m:
                 _members.Remove(m.Member.UniqueAddress);
@@ -201,7 +210,7 @@ public sealed class MembersActor : UntypedActor, IWithTimers
     private ActorSelection Other(Address address) => Context.ActorSelection(new RootActorPath(address) / "user" / Name);
 
     private MemberFacts OwnFacts() => new(
-        _own.ClientAddress(), HubVersion.Text, _hub.StartedUnixUs, _hub.Load.Streams, _hub.Held.Partitions, _hub.Held.Nodes,
+        _own.ClientAddress(), BuildVersion.Text, _hub.StartedUnixUs, _hub.Load.Streams, _hub.Held.Partitions, _hub.Held.Nodes,
         _hub.Readiness.Reasons.ContainsKey(Readiness.Draining),
         [.. _members.Values.Where(m => IsUnreachable(m.Address)).Select(m => HostPort(m.Address)).Take(MaxUnreachable)]);
 
@@ -250,10 +259,14 @@ public sealed class MembersActor : UntypedActor, IWithTimers
     private void JudgeState() => _hub.Members.SetState(
         [.. _members.Values.Where(m => _heard.GetValueOrDefault(m.UniqueAddress)?.Facts.Draining == true).Select(m => m.Address)], _unreachable.Count == 0);
 
+    // Who joins is told of the others one by one, and is let up when it has been told of all.
+    private bool KnowsAll => !_own.IsMember
+        || _members.TryGetValue(_cluster.SelfUniqueAddress, out var self) && self.Status is not (MemberStatus.Joining or MemberStatus.WeaklyUp);
+
     // A form may be stored once every member reads it, and then no older build may start on the store any more: that is written down first.
     private void JudgeWire()
     {
-        var lowest = _members.Values.Select(m => WireForms.VersionOf(m.Roles)).DefaultIfEmpty(WireForms.First).Min();
+        var lowest = KnowsAll ? _members.Values.Select(m => WireForms.VersionOf(m.Roles)).DefaultIfEmpty(WireForms.First).Min() : WireForms.First;
         _hub.Members.SetLowestWire(Math.Min(lowest, _recorded));
         if (lowest <= _recorded || _recording || _own.RecordWire is not { } record)
             return;

@@ -29,7 +29,7 @@ public sealed partial class NodeActor
         var claim = SHA256.HashData(hello.ClaimKey.Span);
         if (_stopping || _eraseStage != EraseStage.None)
         {
-            m.Bridge.Tell(new AttachRefused(Restarting));
+            m.Bridge.Tell(new AttachRefused(Ending));
             return;
         }
 

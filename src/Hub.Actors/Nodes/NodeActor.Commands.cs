@@ -43,7 +43,7 @@ public sealed partial class NodeActor
             _hub.Metrics.HistoryDropped("purged", bytes);
             _purged = true;
             asker.Tell(new NodeReply(new PurgeTerminalResponse { Bytes = bytes }));
-        }, dropped: () => asker.Tell(new NodeFailure(Restarting)));
+        }, dropped: () => asker.Tell(new NodeFailure(Ending)));
     }
 
     private void RunCommand(IActorRef asker, RunCommandRequest m, long caller)

@@ -277,7 +277,7 @@ public sealed partial class NodeActor
             // The journal and the snapshots still hold the bytes: a new one is due at once, and the old ones go.
             _purged = true;
             asker.Tell(new NodeReply(new PurgeTerminalResponse { Bytes = bytes }));
-        }, dropped: () => asker.Tell(new NodeFailure(Restarting)));
+        }, dropped: () => asker.Tell(new NodeFailure(Ending)));
     }
 
     /// <summary>Durable before the node is told: whoever asked need not ask again. A node that is away is told when it attaches.</summary>
@@ -294,7 +294,7 @@ public sealed partial class NodeActor
             }
 
             asker.Tell(new NodeReply(new DrainNodeResponse()));
-        }, dropped: () => asker.Tell(new NodeFailure(Restarting)));
+        }, dropped: () => asker.Tell(new NodeFailure(Ending)));
     }
 
     // What the partition last said, which judges nodes without a session: a node that is expected back is not offline.

@@ -246,10 +246,10 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         _hub.Metrics.QueueDepth(HubQueue.NodePending, -_pendingReported);
         _requests.Break("the node's actor was restarted");
         foreach (var reader in _readers.TakeAll())
-            reader.Asker.Tell(new NodeFailure(Restarting));
+            reader.Asker.Tell(new NodeFailure(Ending));
         BreakOpening();
         // In whichever of its writes this ends: its bridge does not watch this actor yet.
-        _attaching?.Bridge.Tell(new AttachRefused(Restarting));
+        _attaching?.Bridge.Tell(new AttachRefused(Ending));
         // What of the write in flight is applied already was answered from its callback.
         foreach (var row in _inFlight.Skip(_inFlightDone).Concat(_pending.Take(long.MaxValue)))
             row.Dropped?.ForEach(drop => drop());
@@ -258,8 +258,14 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         base.PostStop();
     }
 
+    // Why nothing was done of what this actor still had to do.
+    private Failure Ending => _stopping ? Moving : Restarting;
+
     private static Failure Restarting { get; } =
         new(FailureKind.Unavailable, ErrorReasons.StoreUnavailable, "The node's actor is being restarted; try again in a moment.");
+
+    private static Failure Moving { get; } =
+        new(FailureKind.Unavailable, ErrorReasons.NotReady, "The node is moving to another member, or the hub stops; try again in a moment.");
 
     private bool IsIdle => _session is null && _attaching is null && !_writing && _pending.IsEmpty && _readers.Count == 0 && _requests.Count == 0 && _awaitingOpenCount == 0
         && _snapshotStage == SnapshotStage.None && _eraseStage == EraseStage.None && _untold.Newest is null;
@@ -445,7 +451,7 @@ public sealed partial class NodeActor : UntypedPersistentActor, IWithTimers
         {
             // It would be welcome from the callback of the write that is waited for, only to be left behind.
             _attaching = null;
-            attaching.Bridge.Tell(new AttachRefused(Restarting));
+            attaching.Bridge.Tell(new AttachRefused(Moving));
             AddSessionClosed("hub-stopped", "The hub stopped or moved the node.", 0);
             Flush();
         }

@@ -97,4 +97,22 @@ public sealed partial class NodePartitionActor
         if (_handingOff)
             StopWhenDone();
     }
+
+    private PartitionNodes List(ListPartition m)
+    {
+        var listed = _nodes.Values.Where(e => e is { Registering: false, IsErased: false });
+        if (m.MaxBytes == 0)
+            return new PartitionNodes(_partition, listed.Select(e => e.View()).ToArray());
+        var (nodes, bytes) = (new List<Node>(), 0);
+        foreach (var entry in listed.Where(e => string.CompareOrdinal(e.Name, m.After) > 0).OrderBy(e => e.Name, StringComparer.Ordinal))
+        {
+            if (bytes >= m.MaxBytes)
+                return new PartitionNodes(_partition, nodes, More: true);
+            var node = entry.View();
+            nodes.Add(node);
+            bytes += node.CalculateSize();
+        }
+
+        return new PartitionNodes(_partition, nodes);
+    }
 }

@@ -127,8 +127,8 @@ public sealed partial class NodePartitionActor : UntypedActor, IWithTimers
             case StartPartition:
                 Sender.Tell(new PartitionStarted(_partition));
                 break;
-            case ListPartition:
-                Sender.Tell(new PartitionNodes(_partition, _nodes.Values.Where(e => e is { Registering: false, IsErased: false }).Select(e => e.View()).ToArray()));
+            case ListPartition m:
+                Sender.Tell(List(m));
                 break;
             case Attach m:
                 OnAttach(m);

@@ -28,11 +28,14 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
     /// <summary>How long a partition may take to say which nodes it has: longer than it takes to move to another member in order.</summary>
     public static readonly TimeSpan ListTimeout = TimeSpan.FromSeconds(8);
 
+    // A node has at most some 80 KB, most of them labels; a message between members stays well below its largest frame.
+    private const int PageBytes = 1024 * 1024;
+
     // After this long without an answer a question is taken for lost; longer each time, and longer than all but a store that stands still takes.
     private static readonly TimeSpan FirstPatience = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan MostPatience = TimeSpan.FromSeconds(12);
 
-    // Most input is answered before that. By then no other member can have taken its node over.
+    // Most input is answered before that. Whoever has died since it was sent has no successor yet; for what else there is see ADR 0017.
     private static readonly TimeSpan FirstLook = TimeSpan.FromMilliseconds(500);
 
     // One look may be lost, or late, like what it looks after.
@@ -164,11 +167,23 @@ public sealed class NodeRegistry(IActorRef region, HubRuntime hub)
 
     private async Task<(int Partition, IReadOnlyList<Node>? Nodes)> ListAsync(int partition, CancellationToken cancellationToken)
     {
+        var nodes = new List<Node>();
+        var after = "";
         var began = hub.Time.GetTimestamp();
         while (ListTimeout - hub.Time.GetElapsedTime(began) is var left && left > TimeSpan.Zero)
         {
-            if (await AskOnceAsync(new ListPartition(partition), Shorter(left, FirstPatience), cancellationToken).ConfigureAwait(false) is PartitionNodes list)
-                return (partition, list.Nodes);
+            var question = new ListPartition(partition, after, PageBytes);
+            if (await AskOnceAsync(question, Shorter(left, FirstPatience), cancellationToken).ConfigureAwait(false) is PartitionNodes page)
+            {
+                nodes.AddRange(page.Nodes);
+                if (!page.More || !Names.TryParseNode(page.Nodes[^1].Name, out var last))
+                    return (partition, nodes);
+                after = last;
+                // Each page has its time, as the partition is there.
+                began = hub.Time.GetTimestamp();
+                continue;
+            }
+
             // It may have moved, or died with its member, with the question.
             await Task.Delay(TimeSpan.FromMilliseconds(Random.Shared.Next(50, 200)), hub.Time, cancellationToken).ConfigureAwait(false);
         }

@@ -20,12 +20,15 @@ public sealed record PartitionStarted(int Partition) : ICrossesMembers;
 
 /// <summary>Asks a partition for its nodes; answered with <see cref="PartitionNodes"/>.</summary>
 /// <param name="Partition">The partition.</param>
-public sealed record ListPartition(int Partition) : IPartitionMessage, ICrossesMembers;
+/// <param name="After">Only those behind this name, in order of their names; empty for all.</param>
+/// <param name="MaxBytes">No more nodes once the answer has this many bytes: the rest is asked for by the last one's name. 0 for all at once.</param>
+public sealed record ListPartition(int Partition, string After = "", int MaxBytes = 0) : IPartitionMessage, ICrossesMembers;
 
 /// <summary>A partition's nodes.</summary>
 /// <param name="Partition">The partition.</param>
-/// <param name="Nodes">The nodes, in no order; not changed after it is sent.</param>
-public sealed record PartitionNodes(int Partition, IReadOnlyList<Node> Nodes) : ICrossesMembers;
+/// <param name="Nodes">The nodes; not changed after it is sent.</param>
+/// <param name="More">There are more behind the last of these.</param>
+public sealed record PartitionNodes(int Partition, IReadOnlyList<Node> Nodes, bool More = false) : ICrossesMembers;
 
 /// <summary>Hand-off: refuse attaches, finish writes, stop the children, then stop.</summary>
 public sealed record HandOffPartition : ICrossesMembers

@@ -124,8 +124,8 @@ public sealed class HubSerializer : SerializerWithStringManifest
         SessionEnded m => new SessionEndedForm { Epoch = m.Epoch, Reason = m.Reason, Message = m.Message },
         StartPartition m => new PartitionForm { Partition = m.Partition },
         PartitionStarted m => new PartitionForm { Partition = m.Partition },
-        ListPartition m => new PartitionForm { Partition = m.Partition },
-        PartitionNodes m => new PartitionNodesForm { Partition = m.Partition, Nodes = { m.Nodes } },
+        ListPartition m => new ListPartitionForm { Partition = m.Partition, After = m.After, MaxBytes = m.MaxBytes },
+        PartitionNodes m => new PartitionNodesForm { Partition = m.Partition, Nodes = { m.Nodes }, More = m.More },
         HandOffPartition => new PartitionForm(),
         CreateToken m => new CreateTokenForm { Type = m.Type, SecretHash = m.SecretHash, Ttl = m.TimeToLive?.ToDuration(), Description = m.Description },
         RevokeToken m => new TokenIdForm { Id = m.Id },
@@ -189,10 +189,11 @@ public sealed class HubSerializer : SerializerWithStringManifest
             case "c14":
                 return new PartitionStarted(PartitionForm.Parser.ParseFrom(bytes).Partition);
             case "c15":
-                return new ListPartition(PartitionForm.Parser.ParseFrom(bytes).Partition);
+                var list = ListPartitionForm.Parser.ParseFrom(bytes);
+                return new ListPartition(list.Partition, list.After, list.MaxBytes);
             case "c16":
                 var nodes = PartitionNodesForm.Parser.ParseFrom(bytes);
-                return new PartitionNodes(nodes.Partition, nodes.Nodes);
+                return new PartitionNodes(nodes.Partition, nodes.Nodes, nodes.More);
             case "c17":
                 return HandOffPartition.Instance;
             case "c18":

@@ -8,6 +8,9 @@ public static class HubConfiguration
     /// <summary>How Akka.NET runs inside the hub: remoting, cluster, sharding, stopping.</summary>
     public static Config Akka { get; } = Load("akka.hocon");
 
+    /// <summary>What a member of a cluster has beside it: connections, failure detector, split-brain resolver, how partitions move.</summary>
+    public static Config Cluster { get; } = Load("cluster.hocon");
+
     /// <summary>Akka.Persistence.Sql on the embedded store.</summary>
     public static Config Sqlite { get; } = Load("sqlite.hocon");
 

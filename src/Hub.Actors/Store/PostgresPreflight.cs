@@ -51,9 +51,10 @@ public static class PostgresPreflight
     /// <param name="partitions">Number of partitions the hub is set to; stored with new data, compared with old.</param>
     /// <param name="time">The clock.</param>
     /// <param name="patience">How long a server that does not answer is waited for; null for <see cref="Patience"/>.</param>
+    /// <param name="wire">Newest version of the forms that this hub reads: a store that may hold newer ones is refused.</param>
     /// <returns>Whether the tables are new.</returns>
     /// <exception cref="StoreRefusedException">The store cannot be used.</exception>
-    public static async Task<bool> RunAsync(string connectionString, int partitions, TimeProvider time, TimeSpan? patience = null)
+    public static async Task<bool> RunAsync(string connectionString, int partitions, TimeProvider time, TimeSpan? patience = null, int wire = HubVersion.Wire)
     {
         var name = PostgresStore.Describe(connectionString);
         // Not of the pool: nothing of this is left when the hub goes on.
@@ -63,7 +64,7 @@ public static class PostgresPreflight
         {
             try
             {
-                return await InspectAsync(own, partitions, name).ConfigureAwait(false);
+                return await InspectAsync(own, partitions, name, wire).ConfigureAwait(false);
             }
             catch (NpgsqlException e)
             {
@@ -79,7 +80,7 @@ public static class PostgresPreflight
         }
     }
 
-    private static async Task<bool> InspectAsync(string connectionString, int partitions, string name)
+    private static async Task<bool> InspectAsync(string connectionString, int partitions, string name, int wire)
     {
         await using var connection = new NpgsqlConnection(connectionString);
         await connection.OpenAsync().ConfigureAwait(false);
@@ -122,7 +123,7 @@ public static class PostgresPreflight
             await transaction.CommitAsync().ConfigureAwait(false);
         }
 
-        await PostgresWire.RefuseOlderAsync(connection, name).ConfigureAwait(false);
+        await PostgresWire.RefuseOlderAsync(connection, name, wire).ConfigureAwait(false);
         return false;
 
         async Task<string> ScalarAsync(string sql)

@@ -31,11 +31,11 @@ public static class PostgresWire
     /// <param name="name">The store, for the message.</param>
     /// <param name="own">This build's version.</param>
     /// <exception cref="StoreRefusedException">It is older.</exception>
-    internal static async Task RefuseOlderAsync(NpgsqlConnection connection, string name, int own = HubVersion.Wire)
+    internal static async Task RefuseOlderAsync(NpgsqlConnection connection, string name, int own)
     {
         await using var command = new NpgsqlCommand($"SELECT value::int FROM akkahub_meta WHERE key = '{Key}'", connection);
         var least = await command.ExecuteScalarAsync().ConfigureAwait(false) is int recorded ? recorded : WireForms.First;
         if (least > own)
-            throw new StoreRefusedException($"store {name} may hold what only builds of wire version {least} or newer can read; this one is of version {own}. Run the newer build.");
+            throw new StoreRefusedException($"store {name} may hold what only builds of wire version {least} or newer can read; this one is {(own == HubVersion.Wire ? $"of version {own}. Run the newer build." : $"set to version {own}. Take akkahub.cluster.wire-version back.")}");
     }
 }

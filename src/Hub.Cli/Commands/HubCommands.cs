@@ -1,10 +1,10 @@
 using System.CommandLine;
 using System.Diagnostics;
-using System.Reflection;
 using AkkaHub.V1;
 using Grpc.Core;
 using Hub.Cli.Connection;
 using Hub.Cli.Output;
+using Hub.Protocol;
 using Command = System.CommandLine.Command;
 
 namespace Hub.Cli.Commands;
@@ -13,10 +13,6 @@ namespace Hub.Cli.Commands;
 internal static class HubCommands
 {
     private static readonly TimeSpan StopPatience = TimeSpan.FromSeconds(60);
-
-    /// <summary>Version of this program.</summary>
-    public static string ClientVersion { get; } =
-        typeof(HubCommands).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "0";
 
     /// <summary><c>hub stop</c>.</summary>
     public static Command Stop(Bind bind)
@@ -71,7 +67,7 @@ internal static class HubCommands
                 }
             }
 
-            var document = new VersionDocument(ClientVersion, hub is null ? null : HubDocument.From(hub));
+            var document = new VersionDocument(BuildVersion.Text, hub is null ? null : HubDocument.From(hub));
             await run.WriteAsync(run.Get(output) switch
             {
                 "json" => Json.Document(document),

@@ -46,7 +46,7 @@ internal static class ActorHosting
             akka
                 .AddHocon(start.Bound.AkkaOverrides, HoconAddMode.Prepend)
                 .AddHocon(FromSettings(host, start.Store?.Uid), HoconAddMode.Append)
-                .AddHocon(HubConfiguration.Akka, HoconAddMode.Append)
+                .AddHocon(Shipped(host), HoconAddMode.Append)
                 .AddSetup(MemberCertificate.Setup(start.Identity))
                 .ConfigureLoggers(loggers =>
                 {
@@ -67,6 +67,8 @@ internal static class ActorHosting
         return builder;
     }
 
+    private static Config Shipped(HostSettings host) => host.Cluster.IsMember ? HubConfiguration.Cluster.WithFallback(HubConfiguration.Akka) : HubConfiguration.Akka;
+
     /// <summary>What the hub's settings say to Akka.</summary>
     internal static Config FromSettings(HostSettings host, int? storeUid = null)
     {
@@ -76,7 +78,7 @@ internal static class ActorHosting
         // The other phases have shares that make one together with a default share for that one.
         var time = (host.ActorsStopTime - serving) / (1 - DefaultShare);
         var phases = string.Join('\n', PhaseShares.Select(p => $"phases.{p.Phase}.timeout = {Milliseconds(time * p.Share)}"));
-        List<string> roles = [host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full, WireForms.RoleOf(HubVersion.Wire)];
+        List<string> roles = [host.Cluster.Role == MemberRole.Gateway ? MemberRoles.Gateway : MemberRoles.Full, WireForms.RoleOf(host.Cluster.WireVersion)];
         if (storeUid is { } uid)
             roles.Add(MemberFence.RoleOf(uid));
         return ConfigurationFactory.ParseString($$"""
@@ -117,7 +119,7 @@ internal static class ActorHosting
             var hub = services.GetRequiredService<HubRuntime>();
             var fence = system.ActorOf(MemberFenceActor.Props(hub, uid => store.FenceAsync(uid)), "member-fence");
             hub.Fence.Share(new SharedFence(
-                store, () => LookAsync(fence, system), why => services.GetRequiredService<Expulsion>().Begin(why), SplitBrainPeriod(system.Settings.Config), hub.Time, hub.Log));
+                store, () => LookAsync(fence, system), why => services.GetRequiredService<Expulsion>().Begin(why), SplitBrainPeriod(system.Settings.Config, services.GetRequiredService<HostSettings>().Cluster.IsMember), hub.Time, hub.Log));
             system.ActorOf(DeadMembersActor.Props(hub, store), "dead-members");
         });
 
@@ -133,8 +135,8 @@ internal static class ActorHosting
         HashSet<int> Uids(Func<Member, bool> which) => [.. state.Members.Where(which).Select(m => MemberFence.UidOf(m.Roles)).OfType<int>()];
     }
 
-    // From the first beat that is missed until the smaller side has stopped.
-    private static TimeSpan SplitBrainPeriod(Config config) =>
+    // From the first beat that is missed until the smaller side has stopped. A hub by itself has no other side.
+    private static TimeSpan SplitBrainPeriod(Config config, bool isMember) => !isMember ? TimeSpan.Zero :
         config.GetTimeSpan("akka.cluster.failure-detector.acceptable-heartbeat-pause") + config.GetTimeSpan("akka.cluster.split-brain-resolver.stable-after")
         + TimeSpan.FromSeconds(2);
 

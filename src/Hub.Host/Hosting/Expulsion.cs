@@ -25,7 +25,7 @@ public sealed class Expulsion(HubLifetime lifetime, LiveCalls calls, IHostApplic
 
     private readonly TaskCompletionSource _begun = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _gate = new();
-    private PostgresMember? _store;
+    private Func<CancellationToken, Task>? _resign;
     private ActorSystem? _system;
     private Task? _served;
 
@@ -33,9 +33,9 @@ public sealed class Expulsion(HubLifetime lifetime, LiveCalls calls, IHostApplic
     public Task Begun => _begun.Task;
 
     /// <summary>Tells it what is to be left.</summary>
-    /// <param name="store">The member in the store.</param>
+    /// <param name="resign">Fences this hub in the store: see <see cref="PostgresMember.ResignAsync"/>.</param>
     /// <param name="system">Its actor system, if it is of a cluster.</param>
-    public void Of(PostgresMember store, ActorSystem system) => (_store, _system) = (store, system);
+    public void Of(Func<CancellationToken, Task> resign, ActorSystem system) => (_resign, _system) = (resign, system);
 
     /// <summary>Begins, if it has not begun.</summary>
     /// <param name="why">For the log.</param>
@@ -58,13 +58,13 @@ public sealed class Expulsion(HubLifetime lifetime, LiveCalls calls, IHostApplic
     private async Task LeaveAsync(Task served)
     {
         var resigned = false;
-        if (_store is { } store)
+        if (_resign is { } resign)
         {
             // Before anybody is told that its actors end: elsewhere they begin then. Whoever does not get the answer fences it by itself.
             try
             {
                 using var late = new CancellationTokenSource(ResignLimit, time);
-                await store.ResignAsync(late.Token).WaitAsync(late.Token).ConfigureAwait(false);
+                await resign(late.Token).WaitAsync(late.Token).ConfigureAwait(false);
                 resigned = true;
             }
             catch (Exception e)

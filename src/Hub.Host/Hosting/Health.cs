@@ -1,6 +1,7 @@
 using Akka.Actor;
 using Hub.Actors;
 using Hub.Host.Settings;
+using Hub.Protocol;
 
 namespace Hub.Host.Hosting;
 
@@ -18,7 +19,7 @@ internal static class Health
             Live(system) && readiness.IsReady ? Results.Text("ok\n") : Results.Text(Missing(system, readiness), statusCode: 503));
         app.MapGet("/healthz", (ActorSystem system, Readiness readiness) =>
             Results.Text(
-                $"version {SettingsText.Version}\nlive {Word(Live(system))}\nready {Word(Live(system) && readiness.IsReady)}\n{Missing(system, readiness)}",
+                $"version {BuildVersion.Text}\nlive {Word(Live(system))}\nready {Word(Live(system) && readiness.IsReady)}\n{Missing(system, readiness)}",
                 statusCode: Live(system) ? 200 : 503));
         return app;
     }

@@ -104,7 +104,7 @@ internal sealed class HubPresence(
         {
             if (_present)
             {
-                new LocalHub(Environment.ProcessId, listeners.Grpc, listeners.Http, SettingsText.Version) { Certificates = listeners.CertificateHashes }
+                new LocalHub(Environment.ProcessId, listeners.Grpc, listeners.Http, BuildVersion.Text) { Certificates = listeners.CertificateHashes }
                     .Write(settings.Host.DataDir);
             }
         }
@@ -133,7 +133,7 @@ internal sealed class HubPresence(
     }
 
     private Task SummarizeAsync() => Console.Out.WriteLineAsync($"""
-        AkkaHub {SettingsText.Version} is ready
+        AkkaHub {BuildVersion.Text} is ready
           gRPC {listeners.Grpc}   HTTP {listeners.Http}
           data {settings.Host.DataDir}
           try  ./hub get nodes

@@ -14,6 +14,8 @@ public sealed partial class HubEndpoint
     private static readonly TimeSpan EventWait = TimeSpan.FromSeconds(25);
     // While the nodes of a partition are still to be listed.
     private static readonly TimeSpan ListAgain = TimeSpan.FromSeconds(2);
+    // For what a node is like now. Until it is known nothing is told of any other one.
+    private static readonly TimeSpan ChangeLimit = TimeSpan.FromSeconds(3);
 
     /// <inheritdoc/>
     public override async Task WatchEvents(WatchEventsRequest request, IServerStreamWriter<WatchEventsResponse> responseStream, ServerCallContext context)
@@ -72,7 +74,7 @@ public sealed partial class HubEndpoint
                 if (e.Type == MeshEventType.EventsLost && TryParsePartition(e.Subject, out var lossy))
                     unlisted = [.. unlisted.Union([lossy])];
                 if (Names.TryParseNode(e.Subject, out var name))
-                    await TellAsync(await ChangeAsync(name, e.Type, selector, shown, context).ConfigureAwait(false), e.Cursor).ConfigureAwait(false);
+                    await TellChangeAsync(name, e.Type, e.Cursor).ConfigureAwait(false);
             }
 
             cursor = slice.Next;
@@ -92,7 +94,7 @@ public sealed partial class HubEndpoint
                 foreach (var node in list.Nodes)
                 {
                     if (Names.TryParseNode(node.Name, out var name))
-                        await TellAsync(await ChangeAsync(name, MeshEventType.Unspecified, selector, shown, context).ConfigureAwait(false), cursor).ConfigureAwait(false);
+                        await TellChangeAsync(name, MeshEventType.Unspecified, cursor).ConfigureAwait(false);
                 }
 
                 // Only now: until the last of them is told there is no token.
@@ -108,6 +110,18 @@ public sealed partial class HubEndpoint
 
         // Who goes on from a place is not shown nodes again: there is none while some were not shown.
         string Token(string place) => whole && unlisted.Count + asked.Count == 0 ? place : "";
+
+        // A node that cannot be asked keeps those of other partitions back for a moment only: its partition is listed again, and named until then.
+        async Task TellChangeAsync(string name, MeshEventType type, string place)
+        {
+            var partition = StableHash.PartitionOf(name, hub.Settings.Registry.Partitions);
+            if (type != MeshEventType.NodeForgotten && unlisted.Contains(partition))
+                return;
+            var (known, change) = await ChangeAsync(name, type, selector, shown, context).ConfigureAwait(false);
+            if (!known)
+                unlisted = [.. unlisted, partition];
+            await TellAsync(change, place).ConfigureAwait(false);
+        }
 
         async Task TellAsync(WatchNodesResponse? change, string place)
         {
@@ -125,27 +139,37 @@ public sealed partial class HubEndpoint
             && int.TryParse(subject.AsSpan("partitions/".Length), System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out partition);
     }
 
-    // What a watcher is to be told of a node after an event of it.
-    private async Task<WatchNodesResponse?> ChangeAsync(string name, MeshEventType type, LabelSelector selector, ShownNodes shown, ServerCallContext context)
+    // What a watcher is to be told of a node after an event of it, if that is known.
+    private async Task<(bool Known, WatchNodesResponse? Change)> ChangeAsync(string name, MeshEventType type, LabelSelector selector, ShownNodes shown, ServerCallContext context)
     {
         var resource = Names.Node(name);
         if (type == MeshEventType.NodeForgotten)
         {
             shown.Forget(resource);
-            return new WatchNodesResponse { Removed = resource };
+            return (true, new WatchNodesResponse { Removed = resource });
         }
 
+        using var late = new CancellationTokenSource(ChangeLimit, hub.Time);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(late.Token, context.CancellationToken);
         try
         {
-            var node = (await registry.AskAsync<GetNodeResponse>(name, new GetNodeRequest { Name = resource }, context.CancellationToken).ConfigureAwait(false)).Node;
+            var node = (await registry.AskAsync<GetNodeResponse>(name, new GetNodeRequest { Name = resource }, either.Token).ConfigureAwait(false)).Node;
             var matches = selector.Matches(node);
             if (!shown.Take(resource, matches))
-                return null;
-            return matches ? new WatchNodesResponse { Node = node } : new WatchNodesResponse { Removed = resource };
+                return (true, null);
+            return (true, matches ? new WatchNodesResponse { Node = node } : new WatchNodesResponse { Removed = resource });
         }
         catch (NodeRequestFailedException f) when (f.Failure.Kind == FailureKind.NotFound)
         {
-            return null; // forgotten since; that event comes
+            return (true, null); // forgotten since; that event comes
+        }
+        catch (NodeRequestFailedException f) when (f.Failure.Kind is FailureKind.Unavailable or FailureKind.Aborted)
+        {
+            return (false, null);
+        }
+        catch (OperationCanceledException) when (!context.CancellationToken.IsCancellationRequested)
+        {
+            return (false, null);
         }
         catch (NodeRequestFailedException f)
         {

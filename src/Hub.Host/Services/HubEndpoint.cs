@@ -29,7 +29,7 @@ public sealed partial class HubEndpoint(
         var slice = await ReadEventsAsync(new Actors.Events.ReadEvents("", 0, "", null, FromEnd: true), context.CancellationToken).ConfigureAwait(false);
         return new GetHubResponse
         {
-            Version = HubVersion.Text,
+            Version = BuildVersion.Text,
             Member = Akka.Cluster.Cluster.Get(system).SelfAddress.ToString(),
             StartTime = hub.StartedUnixUs.ToTimestamp(),
             Nodes = nodes.Count,

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Hub.Actors;
 using Hub.Actors.Settings;
 
 namespace Hub.Host.Settings;
@@ -101,6 +102,8 @@ public sealed record ClusterSettings
     public string ClientAddress { get; init; } = "";
     /// <summary>What this member does.</summary>
     public MemberRole Role { get; init; } = MemberRole.Full;
+    /// <summary>Newest version of the forms this member writes, and says it reads: see <see cref="HubVersion.Wire"/>.</summary>
+    public int WireVersion { get; init; } = HubVersion.Wire;
     /// <summary>File of this member's certificate, PEM.</summary>
     public string Certificate { get; init; } = "";
     /// <summary>File of its private key, PEM.</summary>

@@ -10,6 +10,7 @@ internal static class SettingRules
 
     // With the longest description each (255 characters of up to 3 bytes), below the frame of Akka.Remote (hocon/akka.hocon).
     private const int MaxTokensOfMembers = 4_000;
+    private const int MaxMessageOfMembers = 3 * 1024 * 1024;
 
     /// <summary>Every broken rule: the path it is blamed on and what must hold.</summary>
     public static IEnumerable<(string Path, string Rule)> Broken(AllSettings all)
@@ -103,6 +104,8 @@ internal static class SettingRules
 
         if (cluster.IsMember && host.MaxTokens > MaxTokensOfMembers)
             yield return ("akkahub.tokens.max-count", $"must be at most {MaxTokensOfMembers} with akkahub.cluster.seeds: members tell each other all tokens in one message");
+        if (cluster.IsMember && host.MaxMessageBytes > MaxMessageOfMembers)
+            yield return ("akkahub.grpc.max-message", $"must be at most {MaxMessageOfMembers / (1024 * 1024)} MiB with akkahub.cluster.seeds: a member passes what a node says on to another, in messages of at most 4 MiB");
         if (!cluster.IsMember && cluster.PublicHost.Length > 0)
             yield return ("akkahub.cluster.public-host", "needs akkahub.cluster.seeds (AKKAHUB_SEEDS)");
         if (!cluster.IsMember && cluster.ClientAddress.Length > 0)

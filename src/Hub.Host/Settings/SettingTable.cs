@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using Hub.Actors;
 using Hub.Actors.Store;
 using Hub.Protocol;
 using static Hub.Host.Settings.Setting;
@@ -35,6 +36,7 @@ public static class SettingTable
         Of("akkahub.cluster.public-host", new TextKind("a host name or address, not one that stands for all (0.0.0.0, ::): other members are to dial it", PublicHost), "By what other members reach this one. Empty for the address of bind.", s => s.Host.Cluster.PublicHost, environment: "AKKAHUB_PUBLIC_HOST"),
         Of("akkahub.cluster.client-address", new TextKind("host:port or a URL beginning with http:// or https://, of a host that can be dialled (not 0.0.0.0 or ::)", ClientAddress), "What nodes and clients dial to reach this member: agents learn it from the other members. Empty for cluster.public-host (or bind) and the gRPC port.", s => s.Host.Cluster.ClientAddress, environment: "AKKAHUB_CLIENT_ADDRESS"),
         Of("akkahub.cluster.role", new ChoiceKind(typeof(MemberRole)), "A full member holds partitions, a gateway only carries streams of nodes and clients.", s => s.Host.Cluster.Role, environment: "AKKAHUB_ROLE"),
+        Of("akkahub.cluster.wire-version", Int("version", 1, HubVersion.Wire), "Newest version of the forms that this member writes and says it reads. The version of the build before, on all members, keeps the way back to that build open after an upgrade.", s => s.Host.Cluster.WireVersion),
         Of("akkahub.local-node", new SwitchKind(), "Run a node agent for this machine, as node 'local'. With cluster.seeds it is off unless set, and named 'local-' and the machine's name.", s => s.Host.LocalNode, "--local-node"),
         Of("akkahub.log.level", new ChoiceKind(typeof(HubLogLevel)), "Least severe level that is logged.", s => s.Host.LogLevel),
         Of("akkahub.log.format", new ChoiceKind(typeof(HubLogFormat)), "How log lines look; they go to standard error.", s => s.Host.LogFormat),

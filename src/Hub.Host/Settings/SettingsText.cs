@@ -1,4 +1,3 @@
-using System.Reflection;
 using System.Text;
 
 namespace Hub.Host.Settings;
@@ -113,8 +112,4 @@ public static class SettingsText
 
             """).ToString();
     }
-
-    /// <summary>The program's version.</summary>
-    public static string Version { get; } =
-        typeof(SettingsText).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 }

@@ -225,6 +225,19 @@ public sealed class NodeBridgeActorSpecs : ActorSpec
         Ended(bridge).Reason.ShouldBe(DisconnectReason.Fenced);
     }
 
+    /// <summary>The partition was asked more than once, and refused one of the questions on its way elsewhere.</summary>
+    [Fact]
+    public void A_refusal_that_comes_after_it_was_attached_changes_nothing()
+    {
+        var (bridge, node) = Welcomed();
+        bridge.Tell(new AttachRefused(new Failure(FailureKind.Unavailable, ErrorReasons.NotReady, "moving")));
+        for (var i = 0; i < 20; i++)
+            Time.Advance(TimeSpan.FromMilliseconds(500));
+        bridge.Tell(Opened("t", 1));
+        node.FishForMessage<FromNode>(m => m.Message.TerminalOpened is not null, Bound);
+        _registry.ExpectNoMsg(Moment);
+    }
+
     [Fact]
     public void An_attach_nobody_answers_is_sent_again()
     {

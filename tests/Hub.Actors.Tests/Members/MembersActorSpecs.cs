@@ -113,6 +113,30 @@ public sealed class MembersActorSpecs : IAsyncLifetime
         await UntilAsync(() => a.Hub.Members.AllRead(WireForms.AttachTaken));
     }
 
+    /// <summary>It hears of the members one by one, perhaps of itself first; what it records then would shut the others out.</summary>
+    [Fact]
+    public async Task Who_joins_members_of_an_older_build_records_nothing()
+    {
+        await JoinAsync("old:1", oldBuild: true);
+        var asked = new List<int>();
+        foreach (var i in Enumerable.Range(1, 4))
+        {
+            var peer = await JoinAsync($"new{i}:1", record: version =>
+            {
+                lock (asked)
+                    asked.Add(version);
+                return Task.CompletedTask;
+            });
+            await UntilAsync(async () => (await peer.ViewAsync()).Members.Count == i + 1);
+            peer.Actor.Tell(RefreshFacts.Instance);
+            await peer.ViewAsync();
+            peer.Hub.Members.LowestWire.ShouldBe(WireForms.First);
+        }
+
+        lock (asked)
+            asked.ShouldBeEmpty();
+    }
+
     [Fact]
     public async Task A_hub_by_itself_tells_nodes_of_nobody_and_is_in_its_own_list()
     {
@@ -159,7 +183,7 @@ public sealed class MembersActorSpecs : IAsyncLifetime
                   remote.dot-netty.tcp { hostname = "127.0.0.1", port = 0, enable-ssl = off }
                   cluster.roles = [{{roles}}]
                 }
-                """).WithFallback(HubActors.SerializationConfig).WithFallback(HubConfiguration.Akka));
+                """).WithFallback(HubActors.SerializationConfig).WithFallback(HubConfiguration.Cluster).WithFallback(HubConfiguration.Akka));
             Cluster = Cluster.Get(System);
             Hub = new HubRuntime(new HubSettings(), new HubMetrics(), new Readiness(), TimeProvider.System, NullLogger.Instance);
             Actor = ActorRefs.Nobody;

@@ -50,6 +50,26 @@ public sealed class NodePartitionLimitsSpecs : ActorSpec
         return asker.ExpectMsg<PartitionNodes>(Bound).Nodes;
     }
 
+    [Fact]
+    public void Its_nodes_are_listed_in_pages_of_a_size_and_all_of_them_are()
+    {
+        foreach (var node in (string[])["n2", "n1"])
+            Attach(node);
+        Page("", 1).ShouldBe("nodes/n1, more");
+        Page("n1", 1).ShouldBe("nodes/n2");
+        Page("", 1_000_000).ShouldBe("nodes/n1, nodes/n2");
+        // As a member of an earlier build asks.
+        Listed().ShouldBe(["nodes/n1", "nodes/n2"], ignoreOrder: true);
+
+        string Page(string after, int bytes)
+        {
+            var asker = CreateTestProbe();
+            _partition.Tell(new ListPartition(3, after, bytes), asker.Ref);
+            var page = asker.ExpectMsg<PartitionNodes>(Bound);
+            return string.Join(", ", [.. page.Nodes.Select(n => n.Name), .. page.More ? (string[])["more"] : []]);
+        }
+    }
+
     private string[] Listed() => [.. Nodes().Select(n => n.Name)];
 
     [Fact]

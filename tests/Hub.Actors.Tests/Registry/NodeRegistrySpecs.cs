@@ -164,6 +164,29 @@ public sealed class NodeRegistrySpecs : ActorSpec
         (await Should.ThrowAsync<NodeRequestFailedException>(input)).Failure.Reason.ShouldBe(ErrorReasons.DeliveryUnknown);
     }
 
+    /// <summary>All of a large partition's nodes at once would be more than a message between members may be.</summary>
+    [Fact]
+    public async Task A_large_partition_is_listed_page_by_page_also_when_one_is_lost()
+    {
+        var list = _registry.ListAsync([3], CancellationToken.None);
+        var asked = new List<string>();
+        for (var i = 0; i < 400 && !list.IsCompleted; i++)
+        {
+            Advance(TimeSpan.FromMilliseconds(100));
+            while (_region.ReceiveOne(TimeSpan.FromMilliseconds(10)) is ListPartition m)
+            {
+                asked.Add(m.After);
+                m.MaxBytes.ShouldBeGreaterThan(0);
+                if (asked.Count != 2)
+                    _region.Reply(new PartitionNodes(3, [new MeshNode { Name = m.After == "" ? "nodes/n1" : "nodes/n2" }], More: m.After == ""));
+            }
+        }
+
+        (await list).Unreachable.ShouldBeEmpty();
+        (await list).Nodes.Select(n => n.Name).ShouldBe(["nodes/n1", "nodes/n2"]);
+        asked.ShouldBe(["", "n1", "n1"]);
+    }
+
     [Fact]
     public async Task A_list_asks_the_partitions_that_move_again_and_names_those_that_never_answer()
     {

@@ -169,7 +169,7 @@ public sealed class HubSerializerSpecs : ActorSpec
     {
         Attached m => (m.Epoch, string.Join(',', m.Positions), m.NodeActor),
         Progress m => (m.Epoch, string.Join(',', m.Positions)),
-        PartitionNodes m => (m.Partition, string.Join(',', m.Nodes)),
+        PartitionNodes m => (m.Partition, m.More, string.Join(',', m.Nodes)),
         TellFacts m => (m.Facts with { Unreachable = [] }, string.Join(',', m.Facts.Unreachable)),
         EventsTold m => (m with { Facts = [] }, string.Join(',', m.Facts)),
         TokenList m => string.Join(',', m.Tokens),
